@@ -1,0 +1,33 @@
+# The commands of the project; README.md shows the first two.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= out/demo
+
+.PHONY: demo test check bench install dev clean
+
+demo: install
+	$(BIN)/edgefuse demo --output $(OUT) --overwrite $(if $(IR),--ir "$(IR)") $(if $(VIS),--vis "$(VIS)")
+
+test: dev
+	$(BIN)/python -m pytest -n auto --dist worksteal tests
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: dev
+	$(BIN)/edgefuse bench lite rpfnet --runtime torch,ort --imgsz 480 640
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+install: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt .
+
+dev: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+
+clean:
+	rm -rf $(VENV) build dist out

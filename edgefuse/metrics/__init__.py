@@ -1,0 +1,1 @@
+"""Fusion metrics in the conventions of the field."""

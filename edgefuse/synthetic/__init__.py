@@ -1,0 +1,1 @@
+"""A simulated scene as an infrared and a visible camera would see it."""
