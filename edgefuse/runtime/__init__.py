@@ -1,1 +1,17 @@
-"""Inference runtimes behind one protocol: activate, infer, deactivate."""
+"""Inference runtimes behind one protocol: activate, infer, deactivate. Importing this needs none of them."""
+
+from edgefuse.runtime.create import DEVICES, RUNTIMES, Device, RuntimeName, create_runner
+from edgefuse.runtime.onnx_runtime import OnnxRuntimeRunner
+from edgefuse.runtime.runner import Runner
+from edgefuse.runtime.torch_eager import TorchRunner
+
+__all__ = [
+    "DEVICES",
+    "RUNTIMES",
+    "Device",
+    "OnnxRuntimeRunner",
+    "Runner",
+    "RuntimeName",
+    "TorchRunner",
+    "create_runner",
+]

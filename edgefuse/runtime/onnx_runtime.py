@@ -1,0 +1,129 @@
+"""ONNX graphs on ONNX Runtime, on the CPU or on CUDA."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.manifest import Manifest, manifest_path, verify
+from edgefuse.runtime.runner import Runner
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["OnnxRuntimeRunner"]
+
+Device = Literal["cpu", "cuda"]
+
+_PROVIDERS: dict[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_INPUT_TYPES: dict[str, type[np.float32] | type[np.float16]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+
+
+class OnnxRuntimeRunner(Runner):
+    """A fusion network in an ``.onnx`` file.
+
+    A manifest beside the file is checked before the graph is read. A file without one is loaded too, since a graph is
+    data and not code: its size limits are then read from its input shapes.
+
+    Args:
+        path: The ``.onnx`` file.
+        device: Where it runs.
+        threads: Threads of one operation; None leaves the choice to ONNX Runtime (the number of physical cores).
+
+    Raises:
+        ArtifactError: The file or its manifest is missing, damaged, or no two-input fusion graph.
+        TrustError: The file is not the one that its manifest describes.
+        UsageError: The device is unknown.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, device: Device = "cpu", threads: int | None = None) -> None:
+        if device not in _PROVIDERS:
+            raise UsageError(f"device must be one of {', '.join(_PROVIDERS)}, not {device!r}")
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ArtifactError(f"{self.path}: no such model file")
+        self.manifest: Manifest | None = verify(self.path) if manifest_path(self.path).exists() else None
+        if self.manifest is not None:
+            self.imgsz = self.manifest.imgsz
+            self.size_multiple = self.manifest.size_multiple
+            self.min_size = self.manifest.min_size
+        self.name = f"onnxruntime-{device}"
+        self._device = device
+        self._threads = threads
+        self._session: onnxruntime.InferenceSession | None = None
+        self._dtype: type[np.float32] | type[np.float16] = np.float32
+
+    def activate(self) -> None:
+        """Load the graph and read its input shapes."""
+        if self._session is not None:
+            return
+        ort = _import_onnxruntime()
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        provider = _PROVIDERS[self._device]
+        if provider not in ort.get_available_providers():
+            raise MissingDependencyError(
+                "this ONNX Runtime has no CUDA: pip uninstall -y onnxruntime && pip install 'edgefuse[gpu]'"
+            )
+        try:
+            session = ort.InferenceSession(str(self.path), options, providers=[provider])
+        except Exception as error:  # ONNX Runtime's own exception classes share no base but Exception
+            raise ArtifactError(f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+        self._read_signature(session)
+        self._session = session
+
+    def _read_signature(self, session: onnxruntime.InferenceSession) -> None:
+        inputs = session.get_inputs()
+        if len(inputs) != 2 or any(len(item.shape) != 4 for item in inputs):
+            found = ", ".join(f"{item.name}{item.shape}" for item in inputs)
+            raise ArtifactError(f"{self.path}: needs two inputs of shape [B, 1, H, W], has {found}")
+        if {item.name for item in inputs} == {"ir", "vis"}:
+            self.inputs = ("ir", "vis")
+        else:
+            self.inputs = tuple(item.name for item in inputs)
+        if inputs[0].type not in _INPUT_TYPES:
+            raise ArtifactError(f"{self.path}: inputs are {inputs[0].type}, which is not supported")
+        self._dtype = _INPUT_TYPES[inputs[0].type]
+        height, width = inputs[0].shape[2:]
+        if isinstance(height, int) and isinstance(width, int):
+            self.imgsz = (height, width)
+
+    def infer(self, ir: NDArray[np.float32], vis: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fuse a batch; see :meth:`Runner.infer`."""
+        if self._session is None:
+            raise ArtifactError(
+                f"{self.path}: the runner is not active; use it as a context manager or call activate()"
+            )
+        feed = {name: image.astype(self._dtype, copy=False) for name, image in zip(self.inputs, (ir, vis), strict=True)}
+        try:
+            fused = self._session.run(None, feed)[0]
+        except Exception as error:
+            raise ArtifactError(f"{self.path}: inference failed at {ir.shape} ({_first_line(error)})") from error
+        return np.asarray(fused, dtype=np.float32)
+
+    def deactivate(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _import_onnxruntime() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError("ONNX Runtime is not installed: pip install onnxruntime") from error
+    return cast(ModuleType, onnxruntime)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
