@@ -1,0 +1,16 @@
+"""Building blocks that the networks share."""
+
+from __future__ import annotations
+
+from edgefuse.models.blocks.attention import ChannelGate, SpatialGate
+from edgefuse.models.blocks.convolution import ConvBlock, NormStatistics, StatisticsBatchNorm2d
+from edgefuse.models.blocks.spectral import SpectralBlock
+
+__all__ = [
+    "ChannelGate",
+    "ConvBlock",
+    "NormStatistics",
+    "SpatialGate",
+    "SpectralBlock",
+    "StatisticsBatchNorm2d",
+]

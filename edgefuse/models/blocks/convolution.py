@@ -1,0 +1,66 @@
+"""Convolution with batch normalisation, whose statistics are a choice."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["ConvBlock", "NormStatistics", "StatisticsBatchNorm2d"]
+
+NormStatistics = Literal["running", "image"]
+
+
+class StatisticsBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that can use each image's own statistics in evaluation mode.
+
+    Training mode is that of ``nn.BatchNorm2d``. In evaluation mode ``statistics="running"`` uses the running mean and
+    variance, as usual; ``"image"`` uses the biased mean and variance of each image and channel, which is what a network
+    left in training mode computes when it is given one image at a time.
+
+    Args:
+        channels: Channels of the input.
+        statistics: ``"running"`` or ``"image"``.
+    """
+
+    def __init__(self, channels: int, *, statistics: NormStatistics = "running") -> None:
+        super().__init__(channels)
+        self.statistics = statistics
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Normalise ``x``, keeping its shape."""
+        if self.training or self.statistics == "running":
+            return super().forward(x)
+        return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, batch normalisation, activation; the size of the image is kept.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: Odd side of the kernel in pixels.
+        dilation: Pixels between the kernel's taps.
+        activation: ``"relu"`` or ``"sigmoid"``.
+        statistics: Statistics of the normalisation, see ``StatisticsBatchNorm2d``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: int = 3,
+        dilation: int = 1,
+        activation: Literal["relu", "sigmoid"] = "relu",
+        statistics: NormStatistics = "running",
+    ) -> None:
+        padding = dilation * (kernel // 2)
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation),
+            StatisticsBatchNorm2d(out_channels, statistics=statistics),
+            nn.ReLU() if activation == "relu" else nn.Sigmoid(),
+        )

@@ -1,0 +1,180 @@
+"""RPFNet: residual prior, spectral convolution and cross promotion, refined over a few stages.
+
+Guan et al., Residual Prior-driven Frequency-aware Network for Image Fusion, ACM MM 2025. Two variants share their parts
+and their tensor names:
+
+- ``released`` computes what the network published with the paper computes, from its own weights: the residual branch
+  concatenates its three dilated convolutions into a 1x1 convolution and leaves its attention layers unused, the gate of
+  the fusion features is 1x1, and the local path of the fusion module runs beside the spectral one.
+- ``paper`` follows Eq. (1)-(4). Where they leave a choice: the attention of Eq. (3), cited from NestFuse, weighs two
+  inputs against each other there and has no parameters, so the learned attention layers of the published weights stand
+  in for it, in the order that Eq. (3) gives; the dilated convolutions carry normalisation and ReLU, as published; the
+  two CB3x3 of Eq. (4) are one block, as the text's "refined features undergo FFT" and "residual connection" say.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from edgefuse.models.base import FusionNetwork, require_choice, require_positive
+from edgefuse.models.blocks import ChannelGate, ConvBlock, NormStatistics, SpatialGate, SpectralBlock
+from edgefuse.models.registry import register
+
+__all__ = ["RPFNet"]
+
+Variant = Literal["released", "paper"]
+
+_DILATIONS = (1, 3, 5)
+
+
+@register("rpfnet")
+class RPFNet(FusionNetwork):
+    """RPFNet; the fused image leaves a sigmoid.
+
+    ``forward_train`` adds ``residual_map``, the auxiliary decoder's picture M' of the last residual features in [0, 1],
+    for the saliency structure loss (Eq. 5-7), where ``auxiliary=True``.
+
+    Args:
+        variant: ``"released"`` or ``"paper"``, see the module's docstring.
+        channels: Width of the features.
+        iterations: Passes N through the one iteration block, whose weights they share.
+        norm_statistics: Batch normalisation in evaluation mode by ``"running"`` statistics, or by those of each
+            ``"image"``; the paper's figures come from the latter.
+        auxiliary: Adds the auxiliary decoder, for training.
+    """
+
+    min_size = 2  # a single pixel has no variance for norm_statistics="image"
+    training_only = ("auxiliary_decoder.",)
+
+    def __init__(
+        self,
+        *,
+        variant: Variant = "paper",
+        channels: int = 32,
+        iterations: int = 3,
+        norm_statistics: NormStatistics = "running",
+        auxiliary: bool = False,
+    ) -> None:
+        super().__init__()
+        variant = require_choice("variant", variant, get_args(Variant))
+        statistics = require_choice("norm_statistics", norm_statistics, get_args(NormStatistics))
+        self.iterations = require_positive("iterations", iterations)
+        self.init_spatial = ConvBlock(1, channels, statistics=statistics)
+        self.init_freq = ConvBlock(2, channels, statistics=statistics)
+        self.iteration_block = _IterationBlock(channels, variant=variant, statistics=statistics)
+        self.decoder = _decoder(channels, statistics=statistics)
+        self.auxiliary_decoder = _decoder(channels, statistics=statistics) if auxiliary else None
+
+    def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:  # both [B, 1, H, W]
+        """Fuse a batch of pairs; see the base class for the arguments and this class for the extras."""
+        self.check_pair(ir, vis)
+        residual = self.init_spatial(ir - vis)  # [B, C, H, W]
+        fusion = self.init_freq(torch.cat([vis, ir], dim=1))  # [B, C, H, W]
+        for _ in range(self.iterations):
+            residual, fusion = self.iteration_block(residual, fusion)
+        outputs = {"fused": self.decoder(residual + fusion)}
+        if self.auxiliary_decoder is not None:
+            outputs["residual_map"] = self.auxiliary_decoder(residual)
+        return outputs
+
+
+class _IterationBlock(nn.Module):
+    """One stage: the branches exchange, then each refines itself."""
+
+    def __init__(self, channels: int, *, variant: Variant, statistics: NormStatistics) -> None:
+        super().__init__()
+        gate_kernel = 1 if variant == "released" else 3
+        self.cross_promotion = _CrossPromotion(channels, gate_kernel=gate_kernel, statistics=statistics)
+        self.residual_branch: nn.Module
+        self.fourier_branch: nn.Module
+        if variant == "released":
+            self.residual_branch = _ReleasedResidualBranch(channels, statistics=statistics)
+            self.fourier_branch = _ReleasedFourierBranch(channels, statistics=statistics)
+        else:
+            self.residual_branch = _ResidualPrior(channels, statistics=statistics)
+            self.fourier_branch = _FrequencyFusion(channels, statistics=statistics)
+
+    def forward(self, residual: torch.Tensor, fusion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Refine the residual and the fusion features, both [B, C, H, W]."""
+        residual, fusion = self.cross_promotion(residual, fusion)
+        return self.residual_branch(residual), self.fourier_branch(fusion)
+
+
+class _CrossPromotion(nn.Module):
+    """Cross promotion (Eq. 1-2): fusion features enrich the residual ones, which gate them in turn."""
+
+    def __init__(self, channels: int, *, gate_kernel: int, statistics: NormStatistics) -> None:
+        super().__init__()
+        self.spatial_to_freq = ConvBlock(
+            channels, channels, kernel=gate_kernel, activation="sigmoid", statistics=statistics
+        )
+        self.freq_to_spatial = ConvBlock(channels, channels, statistics=statistics)
+
+    def forward(self, residual: torch.Tensor, fusion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Exchange between the residual and the fusion features, both [B, C, H, W]."""
+        return self.freq_to_spatial(fusion) + residual, self.spatial_to_freq(residual) * fusion + fusion
+
+
+class _ResidualPrior(nn.Module):
+    """Residual prior module (Eq. 3): channel then spatial attention, then the sum of three dilated convolutions."""
+
+    def __init__(self, channels: int, *, statistics: NormStatistics) -> None:
+        super().__init__()
+        self.dilated_convs = nn.ModuleList(
+            ConvBlock(channels, channels, dilation=dilation, statistics=statistics) for dilation in _DILATIONS
+        )
+        self.spatial_attention = SpatialGate(channels, statistics=statistics)
+        self.channel_attention = ChannelGate(channels)
+
+    def forward(self, residual: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Refine the residual features."""
+        attended = self.spatial_attention(self.channel_attention(residual))
+        return torch.stack([conv(attended) for conv in self.dilated_convs]).sum(dim=0)
+
+
+class _ReleasedResidualBranch(_ResidualPrior):
+    """Residual branch of the published weights: no attention, and a 1x1 convolution over the three scales."""
+
+    def __init__(self, channels: int, *, statistics: NormStatistics) -> None:
+        super().__init__(channels, statistics=statistics)
+        self.fusion = nn.Conv2d(len(_DILATIONS) * channels, channels, 1)
+
+    def forward(self, residual: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Refine the residual features."""
+        refined: torch.Tensor = self.fusion(torch.cat([conv(residual) for conv in self.dilated_convs], dim=1))
+        return refined
+
+
+class _FrequencyFusion(SpectralBlock):
+    """Frequency domain fusion module (Eq. 4): a local block, plus the spectral convolution of its output."""
+
+    def __init__(self, channels: int, *, statistics: NormStatistics) -> None:
+        super().__init__(channels, statistics=statistics)
+        self.conv_spatial = ConvBlock(channels, channels, statistics=statistics)
+
+    def forward(self, fusion: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Refine the fusion features."""
+        local: torch.Tensor = self.conv_spatial(fusion)
+        return local + super().forward(local)
+
+
+class _ReleasedFourierBranch(_FrequencyFusion):
+    """Fusion branch of the published weights: the local block and the spectral convolution side by side."""
+
+    def forward(self, fusion: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Refine the fusion features."""
+        local: torch.Tensor = self.conv_spatial(fusion)
+        return local + SpectralBlock.forward(self, fusion)
+
+
+def _decoder(channels: int, *, statistics: NormStatistics) -> nn.Sequential:
+    """Reconstruction head: two convolution blocks, a convolution to one channel, a sigmoid."""
+    return nn.Sequential(
+        *ConvBlock(channels, channels, statistics=statistics),
+        *ConvBlock(channels, channels // 2, statistics=statistics),
+        nn.Conv2d(channels // 2, 1, 3, padding=1),
+        nn.Sigmoid(),
+    )
