@@ -1,0 +1,21 @@
+"""Image pairs for training: found in folders, checked, decoded, augmented. Importing this imports no torch."""
+
+from __future__ import annotations
+
+from edgefuse.data.augment import Augmentation, complementary_masks
+from edgefuse.data.check import CheckedData, check_pairs
+from edgefuse.data.decode import read_luminance
+from edgefuse.data.discover import Discovery, discover
+from edgefuse.data.samples import PairSamples, Sample
+
+__all__ = [
+    "Augmentation",
+    "CheckedData",
+    "Discovery",
+    "PairSamples",
+    "Sample",
+    "check_pairs",
+    "complementary_masks",
+    "discover",
+    "read_luminance",
+]
