@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,3 +43,35 @@ def cuda_device() -> str:
     if not torch.cuda.is_available():
         _skip_or_fail("no CUDA device on this machine", required="EDGEFUSE_REQUIRE_GPU")
     return "cuda"
+
+
+@pytest.fixture(scope="session")
+def average_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ``.onnx`` with manifest whose output is the mean of its inputs, for sizes that are multiples of 4."""
+    onnx = pytest.importorskip("onnx")
+    from edgefuse.manifest import Manifest, manifest_path, sha256_file
+
+    path = tmp_path_factory.mktemp("average") / "average.onnx"
+    shape = ["B", 1, "H", "W"]
+    images = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("ir", "vis", "fused")
+    ]
+    half = onnx.numpy_helper.from_array(np.array(0.5, np.float32), "half")
+    nodes = [
+        onnx.helper.make_node("Add", ["ir", "vis"], ["sum"]),
+        onnx.helper.make_node("Mul", ["sum", "half"], ["fused"]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "average", images[:2], images[2:], [half])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path)
+    Manifest(
+        file=path.name,
+        sha256=sha256_file(path),
+        size_bytes=path.stat().st_size,
+        format="onnx",
+        model="average",
+        size_multiple=4,
+        min_size=16,
+        opset=18,
+    ).save(manifest_path(path))
+    return path

@@ -1,0 +1,145 @@
+"""What is installed on this machine and what it can run."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["Component", "Gpu", "components", "gpus", "jetpack"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A piece of software that EdgeFuse uses.
+
+    Attributes:
+        name: What people call it.
+        purpose: What it serves.
+        version: Installed version, or None.
+        fix: Command that installs it or mends what is wrong, or None where all is well.
+        required: Whether EdgeFuse does nothing without it.
+        note: What else is to be said.
+    """
+
+    name: str
+    purpose: str
+    version: str | None
+    fix: str | None = None
+    required: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """An NVIDIA GPU, as its driver describes it."""
+
+    name: str
+    compute_capability: str
+    memory_mib: int
+    driver: str
+
+
+@dataclass(frozen=True)
+class _Package:
+    name: str
+    module: str
+    distributions: tuple[str, ...]
+    purpose: str
+    fix: str
+    required: bool = False
+
+
+_PACKAGES = (
+    _Package("NumPy", "numpy", ("numpy",), "everything", "pip install numpy", True),
+    _Package(
+        "OpenCV",
+        "cv2",
+        ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+        "images and video",
+        "pip install opencv-python-headless",
+        True,
+    ),
+    _Package(
+        "ONNX Runtime", "onnxruntime", ("onnxruntime-gpu", "onnxruntime"), "fusing", "pip install onnxruntime", True
+    ),
+    _Package("PyTorch", "torch", ("torch",), "training, export from PyTorch", "pip install 'edgefuse[train]'"),
+    _Package("Triton", "triton", ("triton",), "GPU kernels for training", "pip install 'edgefuse[train]'"),
+    _Package("ONNX", "onnx", ("onnx",), "export", "pip install 'edgefuse[train]'"),
+    _Package(
+        "TensorRT-RTX",
+        "tensorrt_rtx",
+        ("tensorrt-rtx", "tensorrt-rtx-cu12", "tensorrt-rtx-cu13"),
+        "engines for RTX GPUs",
+        "pip install 'edgefuse[rtx]'",
+    ),
+    _Package(
+        "TensorRT",
+        "tensorrt",
+        ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+        "engines for Jetson and data-centre GPUs",
+        "pip install 'edgefuse[tensorrt]' (on a Jetson it comes with JetPack)",
+    ),
+    _Package("PyCUDA", "pycuda", ("pycuda",), "running engines", "pip install 'edgefuse[tensorrt]'"),
+)
+
+
+def components() -> list[Component]:
+    """Look up every package that EdgeFuse uses, importing none of them."""
+    return [_component(package) for package in _PACKAGES]
+
+
+def _component(package: _Package) -> Component:
+    versions = {name: _version(name) for name in package.distributions}
+    found = {name: installed for name, installed in versions.items() if installed is not None}
+    if find_spec(package.module) is None:
+        return Component(package.name, package.purpose, None, fix=package.fix, required=package.required)
+    # A module without a distribution is the system's own, as cv2 and tensorrt of JetPack are.
+    version = next(iter(found.values()), "system")
+    if package.module == "onnxruntime" and len(found) > 1:
+        fix = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+        note = "onnxruntime and onnxruntime-gpu are both installed and overwrite each other"
+        return Component(package.name, package.purpose, version, fix=fix, required=True, note=note)
+    note = ", ".join(found) if package.module in ("cv2", "onnxruntime") and found else None
+    return Component(package.name, package.purpose, version, required=package.required, note=note)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def gpus() -> list[Gpu]:
+    """Ask the NVIDIA driver for its GPUs; an empty list where there is no driver."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = "--query-gpu=name,compute_cap,memory.total,driver_version"
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = []
+    for line in answer.stdout.splitlines():
+        name, capability, memory, driver = (part.strip() for part in line.rsplit(",", 3))
+        found.append(Gpu(name, capability, int(memory) if memory.isdecimal() else 0, driver))
+    return found
+
+
+def jetpack() -> str | None:
+    """The Jetson's L4T release line, or None on another machine."""
+    release = Path("/etc/nv_tegra_release")
+    if platform.machine() != "aarch64" or not release.is_file():
+        return None
+    return release.read_text(encoding="utf-8", errors="replace").splitlines()[0].lstrip("# ")
