@@ -1,0 +1,137 @@
+"""The gradient loss as a differentiable operation: arguments checked, backend chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, overload
+
+import torch
+from torch import Tensor
+
+from edgefuse.errors import InputError, UsageError
+from edgefuse.kernels.gradient_loss.reference import reference_terms
+from edgefuse.kernels.gradient_loss.weights import MagnitudeNorm, TermWeights
+
+__all__ = ["Backend", "gradient_loss"]
+
+Backend = Literal["auto", "triton", "native", "reference"]
+
+
+@overload
+def gradient_loss(
+    fused: Tensor,
+    ir: Tensor,
+    vis: Tensor,
+    *,
+    magnitude: float = ...,
+    magnitude_norm: MagnitudeNorm = ...,
+    angle: float = ...,
+    direction: float = ...,
+    scales: int | Sequence[float] = ...,
+    max_magnitude: float = ...,
+    backend: Backend = ...,
+    return_terms: Literal[False] = ...,
+) -> Tensor: ...
+@overload
+def gradient_loss(
+    fused: Tensor,
+    ir: Tensor,
+    vis: Tensor,
+    *,
+    magnitude: float = ...,
+    magnitude_norm: MagnitudeNorm = ...,
+    angle: float = ...,
+    direction: float = ...,
+    scales: int | Sequence[float] = ...,
+    max_magnitude: float = ...,
+    backend: Backend = ...,
+    return_terms: Literal[True],
+) -> tuple[Tensor, dict[str, Tensor]]: ...
+def gradient_loss(
+    fused: Tensor,
+    ir: Tensor,
+    vis: Tensor,
+    *,
+    magnitude: float = 0.0,
+    magnitude_norm: MagnitudeNorm = "l1",
+    angle: float = 0.0,
+    direction: float = 0.0,
+    scales: int | Sequence[float] = 3,
+    max_magnitude: float = 0.0,
+    backend: Backend = "auto",
+    return_terms: bool = False,
+) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    """Hold the Sobel gradients of a fused image against those of its sources; every gradient term of the five systems.
+
+    Gradients are unnormalised Sobel derivatives of images continued by zeros. With the reference gradient R of
+    AngularFuse Eq. 12 (at each pixel the longer gradient vector of the two sources, the visible one on a tie):
+
+    - ``magnitude``: mean of ``|‖∇f‖ − ‖R‖|`` (``"l1"``) or of its square (``"l2"``), AngularFuse Eq. 15;
+    - ``angle``: mean of ``1 − cos(∇f, R)``, AngularFuse Eq. 16-17, made smooth by ``ANGLE_EPSILON``;
+    - ``direction``: mean over pixels and axes of ``|Gf − Gt|``, Gt being on each axis the source derivative of larger
+      absolute value, sign kept, visible on a tie; weighted and summed over 2×2 average-pooled scales
+      (arXiv 2510.13067);
+    - ``max_magnitude``: mean of ``|(|Gx| + |Gy|) − max over the sources of (|Gx| + |Gy|)|``, DFECF Eq. 22 and SSPFusion
+      Eq. 14 with the gradient magnitude that their cited building blocks take.
+
+    Derivatives where an absolute value or a length is 0 are 0. Arithmetic is float32 whatever the images' types
+    (float64 where one is float64), also under autocast.
+
+    Args:
+        fused: The fused luminance, any strides.  # [B, 1, H, W]
+        ir: The infrared image.  # [B, 1, H, W]
+        vis: The visible luminance.  # [B, 1, H, W]
+        magnitude: Weight of the magnitude term; a term of weight 0 is not computed.
+        magnitude_norm: ``"l1"`` or ``"l2"``.
+        angle: Weight of the angle term.
+        direction: Weight of the direction term.
+        scales: Number of scales of the direction term, each of weight 1, or one weight a scale, the finest first.
+        max_magnitude: Weight of the max-magnitude term.
+        backend: ``"triton"`` (NVIDIA GPU), ``"native"`` (C++ on the CPU, float32), ``"reference"`` (PyTorch), or
+            ``"auto"`` for the fastest that takes these tensors. The first two differentiate with respect to ``fused``
+            only; where a source asks for its gradient, ``"auto"`` takes the reference.
+        return_terms: Return the unweighted terms as well, detached, by name.
+
+    Returns:
+        The weighted sum, or that and the terms.  # []
+
+    Raises:
+        InputError: The images are no equally shaped (B, 1, H, W) floating-point tensors on one device, or too small for
+            the number of scales.
+        UsageError: A weight is not finite, all are 0, a choice is unknown, or the backend cannot serve these tensors.
+
+    Example:
+        >>> fused, ir, vis = torch.rand(3, 2, 1, 16, 16)
+        >>> gradient_loss(fused, ir, vis, magnitude=5.0, angle=1.0).shape
+        torch.Size([])
+    """
+    weights = TermWeights.build(
+        magnitude=magnitude,
+        magnitude_norm=magnitude_norm,
+        angle=angle,
+        direction=direction,
+        scales=scales,
+        max_magnitude=max_magnitude,
+    )
+    _check_images(fused=fused, ir=ir, vis=vis, n_scales=weights.n_scales)
+    if backend not in ("auto", "reference"):
+        raise UsageError(f"backend must be one of 'auto', 'reference', got {backend!r}")
+    terms = reference_terms(fused, ir, vis, weights=weights)
+    total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
+    return (total, {name: value.detach() for name, value in terms.items()}) if return_terms else total
+
+
+def _check_images(*, fused: Tensor, ir: Tensor, vis: Tensor, n_scales: int) -> None:
+    """Refuse what no backend could give a meaning to."""
+    for name, image in (("fused", fused), ("ir", ir), ("vis", vis)):
+        if image.ndim != 4 or image.shape[1] != 1 or image.numel() == 0:
+            raise InputError(f"{name} must be a non-empty (B, 1, H, W) tensor, got shape {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise InputError(f"{name} must hold floating-point values, got {image.dtype}")
+        if image.shape != fused.shape:
+            raise InputError(f"{name} and fused differ in shape: {tuple(image.shape)} and {tuple(fused.shape)}")
+        if image.device != fused.device:
+            raise InputError(f"{name} is on {image.device}, fused on {fused.device}")
+    smallest = 2 ** (n_scales - 1)
+    if min(fused.shape[2:]) < smallest:
+        raise InputError(f"{n_scales} scales need images of at least {smallest}x{smallest}, got {tuple(fused.shape)}")
