@@ -1,1 +1,48 @@
-"""The losses of the five systems, each a function and a module."""
+"""The losses of the five systems: one idea a file, each a plain function with a thin module of the same options.
+
+Every loss takes the pictures in the order ``(fused, ir, vis)``, (B, 1, H, W) tensors in [0, 1], and returns one
+scalar, the mean over the batch. ``‖x‖₁`` of the papers is read as the mean of ``|x|`` and ``‖x‖₂`` as the mean of
+``x²``, as code of this field does, so that a weight means the same at every crop and batch size. Values and gradients
+are finite on flat, black and identical pictures, in half precision and under autocast.
+
+- A **function** such as ``ssim(fused, ir, vis, *, ir_weight=0.5, vis_weight=0.5)`` takes its options as keywords, and
+  further tensors where the paper's loss has them.
+- A **module** such as ``SSIMLoss(ir_weight=0.5, vis_weight=0.5)`` is a ``Loss``: ``forward(fused, ir, vis, context)``.
+  Where a loss needs more than the pictures it names the fields of ``LossContext`` in ``needs``, and refuses to run
+  without them.
+- ``create(name, **config)`` builds a module by name, ``names()`` lists them.
+- ``compose(table)`` builds a recipe's ``WeightedSum``; its ``report`` returns the total and every term by label.
+
+Example:
+    >>> import torch
+    >>> ir, vis = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
+    >>> total = compose({"gradient": {"loss": "direction_aware", "weight": 10}, "max_intensity": {}})
+    >>> sorted(total.report(torch.maximum(ir, vis), ir, vis).terms)
+    ['gradient', 'max_intensity']
+"""
+
+from edgefuse.losses._protocol import Loss, LossContext
+from edgefuse.losses.direction_aware import DirectionAwareLoss, direction_aware
+from edgefuse.losses.max_intensity import MaxIntensityLoss, max_intensity
+from edgefuse.losses.registry import create, names
+from edgefuse.losses.ssim import SSIMLoss, ssim
+from edgefuse.losses.weighted_intensity import WeightedIntensityLoss, weighted_intensity
+from edgefuse.losses.weighted_sum import LossReport, WeightedSum, compose
+
+__all__ = [
+    "DirectionAwareLoss",
+    "Loss",
+    "LossContext",
+    "LossReport",
+    "MaxIntensityLoss",
+    "SSIMLoss",
+    "WeightedIntensityLoss",
+    "WeightedSum",
+    "compose",
+    "create",
+    "direction_aware",
+    "max_intensity",
+    "names",
+    "ssim",
+    "weighted_intensity",
+]

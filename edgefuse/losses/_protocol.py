@@ -1,0 +1,87 @@
+"""The protocol of all losses: pictures and context in, one scalar out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from edgefuse.errors import UsageError
+
+__all__ = ["Loss", "LossContext"]
+
+
+@dataclass(frozen=True)
+class LossContext:
+    """What some losses need beside the three pictures; a training step fills in what its model offers.
+
+    Attributes:
+        residual: Output of RPFNet's auxiliary decoder, M' of its Eq. 6-7, in [0, 1].  # [B, 1, H, W]
+        structure: Predicted structure maps S of SSPFusion, every scale and source, in [0, 1].  # each [B, C, h, w]
+        structure_target: The self-supervised maps S^gt that they are held against, in the same order.
+    """
+
+    residual: Tensor | None = None
+    structure: tuple[Tensor, ...] = ()
+    structure_target: tuple[Tensor, ...] = ()
+
+    def pick(self, needed: tuple[str, ...], *, by: str) -> dict[str, object]:
+        """Return the named fields, all of them filled.
+
+        Args:
+            needed: Field names.
+            by: The loss that needs them.
+
+        Returns:
+            The fields by name.
+
+        Raises:
+            UsageError: A field is empty: the model that trains does not give it.
+        """
+        picked = {name: getattr(self, name) for name in needed}
+        empty = [name for name, value in picked.items() if value is None or (isinstance(value, tuple) and not value)]
+        if empty:
+            raise UsageError(
+                f"{by} needs {', '.join(empty)} from the model, which does not give it; take another loss or model"
+            )
+        return picked
+
+
+class Loss(nn.Module):
+    """A loss function with its options bound.
+
+    Attributes:
+        needs: Fields of ``LossContext`` that the function takes beside the pictures, as keywords.
+        options: The bound options by name.
+    """
+
+    needs: tuple[str, ...] = ()
+
+    def __init__(self, function: Callable[..., Tensor], **options: object) -> None:
+        super().__init__()
+        self.options = options
+        self._function = function
+
+    def forward(self, fused: Tensor, ir: Tensor, vis: Tensor, context: LossContext | None = None) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            fused: The fused luminance, in [0, 1].  # [B, 1, H, W]
+            ir: The infrared image.  # [B, 1, H, W]
+            vis: The visible luminance.  # [B, 1, H, W]
+            context: What else the training step knows; a loss without ``needs`` ignores it.
+
+        Returns:
+            The mean over the batch.  # []
+
+        Raises:
+            InputError: The pictures differ in shape or are no (B, 1, H, W) tensors.
+            UsageError: The context lacks a field of ``needs``.
+        """
+        needed = (context or LossContext()).pick(self.needs, by=type(self).__name__)
+        return self._function(fused, ir, vis, **needed, **self.options)
+
+    def extra_repr(self) -> str:
+        """Options as shown by ``print(loss)``."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())

@@ -1,0 +1,65 @@
+"""Losses by name, for recipes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from edgefuse.errors import UsageError
+from edgefuse.losses._protocol import Loss
+from edgefuse.losses.direction_aware import DirectionAwareLoss
+from edgefuse.losses.max_intensity import MaxIntensityLoss
+from edgefuse.losses.ssim import SSIMLoss
+from edgefuse.losses.weighted_intensity import WeightedIntensityLoss
+
+__all__ = ["create", "names"]
+
+_LOSSES: dict[str, type[Loss]] = {
+    "direction_aware": DirectionAwareLoss,
+    "max_intensity": MaxIntensityLoss,
+    "ssim": SSIMLoss,
+    "weighted_intensity": WeightedIntensityLoss,
+}
+
+
+def names() -> tuple[str, ...]:
+    """List the losses that ``create`` knows.
+
+    Returns:
+        The names, sorted.
+
+    Example:
+        >>> "ssim" in names()
+        True
+    """
+    return tuple(sorted(_LOSSES))
+
+
+def create(name: str, **config: Any) -> Loss:
+    """Build a loss with its options bound.
+
+    Args:
+        name: A name from ``names()``; a function of the same name, with the same options, is in ``edgefuse.losses``.
+        **config: Options of the loss, as its function documents them.
+
+    Returns:
+        The loss; ``forward(fused, ir, vis, context)`` gives a scalar.
+
+    Raises:
+        UsageError: The name, an option or its value is unknown; the message lists what is allowed.
+
+    Example:
+        >>> loss = create("direction_aware", scale_weights=(1.0, 0.5))
+    """
+    loss = _LOSSES.get(name)
+    if loss is None:
+        raise UsageError(f"unknown loss {name!r}; known are {', '.join(names())}")
+    options = inspect.signature(loss).parameters.values()
+    unknown = [key for key in config if key not in {option.name for option in options}]
+    if unknown:
+        listed = ", ".join(f"{option.name}={option.default!r}" for option in options) or "none"
+        raise UsageError(f"the loss {name} has no option {', '.join(unknown)}; its options are {listed}")
+    try:
+        return loss(**config)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the loss {name} cannot take {config!r}: {error}") from error
