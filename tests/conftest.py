@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+
+class CliResult(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+RunCli = Callable[..., CliResult]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -43,6 +57,28 @@ def cuda_device() -> str:
     if not torch.cuda.is_available():
         _skip_or_fail("no CUDA device on this machine", required="EDGEFUSE_REQUIRE_GPU")
     return "cuda"
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCli:
+    """Run the ``edgefuse`` command in this process, as in ``run_cli("fuse", "--ir", path)``."""
+    from edgefuse.cli import main
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> CliResult:
+        monkeypatch.setattr(sys, "argv", ["edgefuse", *(str(argument) for argument in arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return CliResult(code, captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")
