@@ -3,6 +3,10 @@
 Importing this package builds nothing, prints nothing and touches no GPU.
 """
 
+# A checkout on sys.path would offer this folder as a top-level package of a name that anyone may use.
+if __name__ == "kernels":
+    raise ImportError("import edgefuse.kernels")
+
 from edgefuse.kernels._native import luminance_bgr, replace_luminance_bgr
 
 __all__ = ["luminance_bgr", "replace_luminance_bgr"]

@@ -1,0 +1,68 @@
+"""The commands, and what happens to errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from edgefuse import __version__
+from edgefuse.cli._console import log
+from edgefuse.cli.demo import demo_command
+from edgefuse.cli.doctor import doctor_command
+from edgefuse.cli.fuse import fuse_command
+from edgefuse.cli.models import models_command
+from edgefuse.errors import EdgeFuseError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="edgefuse",
+    help="Infrared-visible image fusion: fuse, train, export to TensorRT, measure.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgefuse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback for errors.")] = False,
+) -> None:
+    if debug:
+        os.environ["EDGEFUSE_DEBUG"] = "1"
+
+
+app.command("fuse")(fuse_command)
+app.command("demo")(demo_command)
+app.command("models")(models_command)
+app.command("doctor")(doctor_command)
+
+
+def main() -> None:
+    """Run the command line; deliberate errors become one line and their exit code."""
+    # A reader that closes the pipe early (head, less) ends the command quietly.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        app()
+    except EdgeFuseError as error:
+        if os.environ.get("EDGEFUSE_DEBUG") == "1":
+            raise
+        log(f"error: {error}", style="red")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        log("interrupted")
+        sys.exit(130)
