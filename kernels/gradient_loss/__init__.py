@@ -8,7 +8,7 @@ Example:
 """
 
 from edgefuse.kernels.gradient_loss.autograd import Backend, gradient_loss
-from edgefuse.kernels.gradient_loss.reference import ANGLE_EPSILON
+from edgefuse.kernels.gradient_loss.reference import ANGLE_EPSILON, SobelGradient, sobel
 from edgefuse.kernels.gradient_loss.weights import MagnitudeNorm
 
-__all__ = ["ANGLE_EPSILON", "Backend", "MagnitudeNorm", "gradient_loss"]
+__all__ = ["ANGLE_EPSILON", "Backend", "MagnitudeNorm", "SobelGradient", "gradient_loss", "sobel"]

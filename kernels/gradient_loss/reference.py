@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from edgefuse.kernels.gradient_loss.weights import TermWeights
 
-__all__ = ["ANGLE_EPSILON", "reference_terms"]
+__all__ = ["ANGLE_EPSILON", "SobelGradient", "reference_terms", "sobel"]
 
 ANGLE_EPSILON = 1e-3
 """Length of the third component that keeps the angle defined where a gradient vanishes.
@@ -20,7 +20,7 @@ enough that float32 rounding of a flat region (2e-7) cannot turn its gradient by
 """
 
 
-class _Gradient(NamedTuple):
+class SobelGradient(NamedTuple):
     """Sobel derivatives of an image."""
 
     x: Tensor  # [B, 1, H, W]
@@ -28,6 +28,7 @@ class _Gradient(NamedTuple):
 
     @property
     def squared(self) -> Tensor:
+        """The squared Euclidean length."""
         return self.x * self.x + self.y * self.y
 
     @property
@@ -52,7 +53,7 @@ def reference_terms(fused: Tensor, ir: Tensor, vis: Tensor, *, weights: TermWeig
     """
     double = torch.float64 in (fused.dtype, ir.dtype, vis.dtype)
     fused, ir, vis = (image.to(torch.float64 if double else torch.float32) for image in (fused, ir, vis))
-    of_fused, of_ir, of_vis = _sobel(fused), _sobel(ir), _sobel(vis)
+    of_fused, of_ir, of_vis = sobel(fused), sobel(ir), sobel(vis)
     terms = {}
     if weights.magnitude != 0 or weights.angle != 0:
         reference = _stronger(of_ir, of_vis)
@@ -69,21 +70,28 @@ def reference_terms(fused: Tensor, ir: Tensor, vis: Tensor, *, weights: TermWeig
     return terms
 
 
-def _sobel(image: Tensor) -> _Gradient:
-    """Unnormalised Sobel derivatives, the image continued by zeros; exactly 0 where the image is constant."""
+def sobel(image: Tensor) -> SobelGradient:
+    """Return the unnormalised Sobel derivatives of an image continued by zeros; exactly 0 where the image is constant.
+
+    Args:
+        image: An image.  # [B, 1, H, W]
+
+    Returns:
+        The derivatives, positive where the image brightens to the right and downward.
+    """
     padded = functional.pad(image, (1, 1, 1, 1))  # [B, 1, H+2, W+2]
     along_y = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]  # [B, 1, H, W+2]
     along_x = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]  # [B, 1, H+2, W]
-    return _Gradient(x=along_y[..., 2:] - along_y[..., :-2], y=along_x[..., 2:, :] - along_x[..., :-2, :])
+    return SobelGradient(x=along_y[..., 2:] - along_y[..., :-2], y=along_x[..., 2:, :] - along_x[..., :-2, :])
 
 
-def _stronger(of_ir: _Gradient, of_vis: _Gradient) -> _Gradient:
+def _stronger(of_ir: SobelGradient, of_vis: SobelGradient) -> SobelGradient:
     """Reference gradient of AngularFuse Eq. 12: the longer vector of the two sources, visible on a tie."""
     from_ir = of_ir.squared > of_vis.squared
-    return _Gradient(x=torch.where(from_ir, of_ir.x, of_vis.x), y=torch.where(from_ir, of_ir.y, of_vis.y))
+    return SobelGradient(x=torch.where(from_ir, of_ir.x, of_vis.x), y=torch.where(from_ir, of_ir.y, of_vis.y))
 
 
-def _cosine(first: _Gradient, second: _Gradient) -> Tensor:
+def _cosine(first: SobelGradient, second: SobelGradient) -> Tensor:
     """Cosine of AngularFuse Eq. 16 between the vectors (Gx, Gy, ε).
 
     The third component makes the cosine smooth everywhere and 1 where both gradients vanish, which is also what equal
@@ -100,6 +108,6 @@ def _direction(fused: Tensor, ir: Tensor, vis: Tensor, *, scale_weights: tuple[f
     for scale, weight in enumerate(scale_weights):
         if scale > 0:
             fused, ir, vis = (functional.avg_pool2d(image, 2) for image in (fused, ir, vis))  # [B, 1, H/2, W/2]
-        for f, i, v in zip(_sobel(fused), _sobel(ir), _sobel(vis), strict=True):
+        for f, i, v in zip(sobel(fused), sobel(ir), sobel(vis), strict=True):
             total = total + weight * 0.5 * (f - torch.where(i.abs() > v.abs(), i, v)).abs().mean()
     return total
