@@ -22,27 +22,53 @@ Example:
 """
 
 from edgefuse.losses._protocol import Loss, LossContext
+from edgefuse.losses.angle_gradient import AngleGradientLoss, angle_gradient
 from edgefuse.losses.direction_aware import DirectionAwareLoss, direction_aware
+from edgefuse.losses.frequency_contrastive import FrequencyContrastiveLoss, adaptive_weight, frequency_contrastive
+from edgefuse.losses.max_gradient import MaxGradientLoss, max_gradient
 from edgefuse.losses.max_intensity import MaxIntensityLoss, max_intensity
 from edgefuse.losses.registry import create, names
+from edgefuse.losses.saliency_structure import SaliencyStructureLoss, saliency_structure
 from edgefuse.losses.ssim import SSIMLoss, ssim
+from edgefuse.losses.structure_charbonnier import StructureCharbonnierLoss, structure_charbonnier
+from edgefuse.losses.structure_dice import StructureDiceLoss, structure_dice
+from edgefuse.losses.synthesised_reference import SynthesisedReferenceLoss, synthesise_reference, synthesised_reference
+from edgefuse.losses.variance_guided import VarianceGuidedLoss, variance_guided
 from edgefuse.losses.weighted_intensity import WeightedIntensityLoss, weighted_intensity
 from edgefuse.losses.weighted_sum import LossReport, WeightedSum, compose
 
 __all__ = [
+    "AngleGradientLoss",
     "DirectionAwareLoss",
+    "FrequencyContrastiveLoss",
     "Loss",
     "LossContext",
     "LossReport",
+    "MaxGradientLoss",
     "MaxIntensityLoss",
     "SSIMLoss",
+    "SaliencyStructureLoss",
+    "StructureCharbonnierLoss",
+    "StructureDiceLoss",
+    "SynthesisedReferenceLoss",
+    "VarianceGuidedLoss",
     "WeightedIntensityLoss",
     "WeightedSum",
+    "adaptive_weight",
+    "angle_gradient",
     "compose",
     "create",
     "direction_aware",
+    "frequency_contrastive",
+    "max_gradient",
     "max_intensity",
     "names",
+    "saliency_structure",
     "ssim",
+    "structure_charbonnier",
+    "structure_dice",
+    "synthesise_reference",
+    "synthesised_reference",
+    "variance_guided",
     "weighted_intensity",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,17 +15,36 @@ __all__ = ["Loss", "LossContext"]
 
 @dataclass(frozen=True)
 class LossContext:
-    """What some losses need beside the three pictures; a training step fills in what its model offers.
+    """What some losses need beside the three pictures, under the names that models give it.
 
     Attributes:
-        residual: Output of RPFNet's auxiliary decoder, M' of its Eq. 6-7, in [0, 1].  # [B, 1, H, W]
-        structure: Predicted structure maps S of SSPFusion, every scale and source, in [0, 1].  # each [B, C, h, w]
-        structure_target: The self-supervised maps S^gt that they are held against, in the same order.
+        residual_map: Output of RPFNet's auxiliary decoder, M' of its Eq. 6-7, in [0, 1].  # [B, 1, H, W]
+        structure_maps: Predicted structure maps S of SSPFusion, every scale and source, in [0, 1].  # each [B, C, h, w]
+        structure_targets: The self-supervised maps S^gt that they are held against, in the same order.
     """
 
-    residual: Tensor | None = None
-    structure: tuple[Tensor, ...] = ()
-    structure_target: tuple[Tensor, ...] = ()
+    residual_map: Tensor | None = None
+    structure_maps: tuple[Tensor, ...] = ()
+    structure_targets: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> LossContext:
+        """Take from a model's training outputs what losses may need.
+
+            Args:
+                outputs: Outputs by name; those that are no fields, such as ``fused``, are passed over.
+
+            Returns:
+                The context.
+
+            Example:
+        X
+        """
+        return cls(
+            residual_map=outputs.get("residual_map"),
+            structure_maps=tuple(outputs.get("structure_maps", ())),
+            structure_targets=tuple(outputs.get("structure_targets", ())),
+        )
 
     def pick(self, needed: tuple[str, ...], *, by: str) -> dict[str, object]:
         """Return the named fields, all of them filled.

@@ -7,17 +7,33 @@ from typing import Any
 
 from edgefuse.errors import UsageError
 from edgefuse.losses._protocol import Loss
+from edgefuse.losses.angle_gradient import AngleGradientLoss
 from edgefuse.losses.direction_aware import DirectionAwareLoss
+from edgefuse.losses.frequency_contrastive import FrequencyContrastiveLoss
+from edgefuse.losses.max_gradient import MaxGradientLoss
 from edgefuse.losses.max_intensity import MaxIntensityLoss
+from edgefuse.losses.saliency_structure import SaliencyStructureLoss
 from edgefuse.losses.ssim import SSIMLoss
+from edgefuse.losses.structure_charbonnier import StructureCharbonnierLoss
+from edgefuse.losses.structure_dice import StructureDiceLoss
+from edgefuse.losses.synthesised_reference import SynthesisedReferenceLoss
+from edgefuse.losses.variance_guided import VarianceGuidedLoss
 from edgefuse.losses.weighted_intensity import WeightedIntensityLoss
 
 __all__ = ["create", "names"]
 
 _LOSSES: dict[str, type[Loss]] = {
+    "angle_gradient": AngleGradientLoss,
     "direction_aware": DirectionAwareLoss,
+    "frequency_contrastive": FrequencyContrastiveLoss,
+    "max_gradient": MaxGradientLoss,
     "max_intensity": MaxIntensityLoss,
+    "saliency_structure": SaliencyStructureLoss,
     "ssim": SSIMLoss,
+    "structure_charbonnier": StructureCharbonnierLoss,
+    "structure_dice": StructureDiceLoss,
+    "synthesised_reference": SynthesisedReferenceLoss,
+    "variance_guided": VarianceGuidedLoss,
     "weighted_intensity": WeightedIntensityLoss,
 }
 

@@ -9,7 +9,7 @@ from edgefuse.errors import UsageError
 from edgefuse.losses import Loss, LossContext, MaxIntensityLoss, WeightedSum, compose, max_intensity, ssim
 
 
-def fail(fused: torch.Tensor, ir: torch.Tensor, vis: torch.Tensor, *, residual: torch.Tensor) -> torch.Tensor:
+def fail(fused: torch.Tensor, ir: torch.Tensor, vis: torch.Tensor, *, residual_map: torch.Tensor) -> torch.Tensor:
     """Fail the test."""
     raise AssertionError
 
@@ -17,7 +17,7 @@ def fail(fused: torch.Tensor, ir: torch.Tensor, vis: torch.Tensor, *, residual: 
 class Forbidden(Loss):
     """A loss that must not be computed."""
 
-    needs = ("residual",)
+    needs = ("residual_map",)
 
     def __init__(self) -> None:
         super().__init__(fail)
@@ -61,12 +61,12 @@ def test_a_term_of_weight_zero_is_neither_computed_nor_needs_anything(pictures):
 def test_missing_context_is_named():
     """A loss that needs what the model does not give says what."""
     total = WeightedSum({"on": (1.0, Forbidden())})
-    assert total.needs == ("residual",)
+    assert total.needs == ("residual_map",)
     picture = torch.zeros(1, 1, 4, 4)
-    with pytest.raises(UsageError, match="Forbidden needs residual from the model"):
+    with pytest.raises(UsageError, match="Forbidden needs residual_map from the model"):
         total(picture, picture, picture)
-    with pytest.raises(UsageError, match="Forbidden needs residual from the model"):
-        total(picture, picture, picture, LossContext(structure=(picture,)))
+    with pytest.raises(UsageError, match="Forbidden needs residual_map from the model"):
+        total(picture, picture, picture, LossContext(structure_maps=(picture,)))
 
 
 @pytest.mark.parametrize(
