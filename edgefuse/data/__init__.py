@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgefuse.data.augment import Augmentation, complementary_masks
 from edgefuse.data.check import CheckedData, check_pairs
-from edgefuse.data.decode import read_luminance
+from edgefuse.data.decode import read_pair
 from edgefuse.data.discover import Discovery, discover
 from edgefuse.data.samples import PairSamples, Sample
 
@@ -17,5 +17,5 @@ __all__ = [
     "check_pairs",
     "complementary_masks",
     "discover",
-    "read_luminance",
+    "read_pair",
 ]

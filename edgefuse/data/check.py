@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefuse.data.decode import decode_luminance
+from edgefuse.data.decode import read_pair
 from edgefuse.errors import InputError
+from edgefuse.manifest import sha256_file
 from edgefuse.pairs import PathPair
 
 __all__ = ["CheckedData", "check_pairs"]
@@ -75,23 +75,10 @@ def check_pairs(
 
 def _read_pair(pair: PathPair, smallest_px: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
     """Luminance of both images, and a hash of both files."""
-    ir_bytes, vis_bytes = _read_bytes(pair.ir), _read_bytes(pair.vis)
-    ir, vis = decode_luminance(ir_bytes, pair.ir), decode_luminance(vis_bytes, pair.vis)
-    if ir.shape != vis.shape:
-        raise InputError(
-            f"{pair.ir}: {ir.shape[1]}x{ir.shape[0]}, but {pair.vis} is {vis.shape[1]}x{vis.shape[0]}; "
-            "align the pair first"
-        )
+    ir, vis = read_pair(pair.ir, pair.vis)
     if min(ir.shape) < smallest_px:
         raise InputError(f"{pair.ir}: {ir.shape[1]}x{ir.shape[0]} is smaller than {smallest_px} px")
     for path, image in ((pair.ir, ir), (pair.vis, vis)):
         if image.min() == image.max():
             raise InputError(f"{path}: every pixel is {int(image.min())}; nothing can be learned from it")
-    return ir, vis, hashlib.sha256(ir_bytes).hexdigest() + hashlib.sha256(vis_bytes).hexdigest()
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror})") from error
+    return ir, vis, sha256_file(pair.ir) + sha256_file(pair.vis)

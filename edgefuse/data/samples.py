@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgefuse.data.augment import Augmentation, complementary_masks
 from edgefuse.data.check import CheckedData
-from edgefuse.data.decode import read_luminance
+from edgefuse.data.decode import read_pair
 from edgefuse.errors import InputError
 
 __all__ = ["PairSamples", "Sample"]
@@ -60,7 +60,7 @@ class PairSamples:
         random = np.random.default_rng((self.seed, self.epoch, index))
         pair = self.data.pairs[index % len(self.data.pairs)]
         images = self.data.images.get(pair.name)
-        ir, vis = images if images is not None else (read_luminance(pair.ir), read_luminance(pair.vis))
+        ir, vis = images if images is not None else read_pair(pair.ir, pair.vis)
         ir_unit, vis_unit = self.augmentation.apply(ir, vis, random)
         ir_input, vis_input = ir_unit, vis_unit
         if self.augmentation.mask_px:

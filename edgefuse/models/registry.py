@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["create", "names", "register"]
 
 _BUILT_IN = {
+    "lite": "edgefuse.models.lite",
+    "sspfusion": "edgefuse.models.sspfusion",
+    "dfecf": "edgefuse.models.dfecf",
+    "angularfuse": "edgefuse.models.angularfuse",
     "rpfnet": "edgefuse.models.rpfnet",
 }
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {}

@@ -1,0 +1,57 @@
+"""Device, precision and processes, all of them left to `accelerate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+
+from edgefuse.errors import MissingDependencyError, UsageError
+from edgefuse.train.recipe import TrainPrecision
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["TrainDevice", "start_accelerator"]
+
+TrainDevice = Literal["auto", "cpu", "cuda"]
+
+_MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def start_accelerator(device: TrainDevice, *, precision: TrainPrecision) -> Accelerator:
+    """Set up one process of a run; ``torchrun`` or ``accelerate launch`` start several.
+
+    Args:
+        device: ``auto`` takes a GPU where there is one.
+        precision: Arithmetic of the network.
+
+    Returns:
+        The accelerator; a batch is split over the processes, so a recipe means the same on any number of them.
+
+    Raises:
+        UsageError: The device is unknown, or fp16 is asked of a CPU.
+        MissingDependencyError: accelerate is missing, or a GPU is asked for and there is none.
+    """
+    if device not in get_args(TrainDevice):
+        raise UsageError(f"--device must be one of {', '.join(get_args(TrainDevice))}, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MissingDependencyError("this PyTorch sees no NVIDIA GPU: train with --device cpu, or see edgefuse doctor")
+    use_cpu = device == "cpu" or not torch.cuda.is_available()
+    if use_cpu and precision == "fp16":
+        raise UsageError("fp16 training needs a GPU: --set train.precision=bf16, or fp32")
+    try:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+        from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs
+    except ImportError as error:
+        raise MissingDependencyError.for_package("accelerate", extra="train", purpose="train a network") from error
+    # accelerate keeps one state a process; a second run in this process may want another precision.
+    AcceleratorState._reset_state()
+    return Accelerator(
+        cpu=use_cpu,
+        mixed_precision=_MIXED_PRECISION[precision],
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        # A variant may hold weights that its forward pass does not use, as RPFNet's released one does.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )

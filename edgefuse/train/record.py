@@ -1,0 +1,82 @@
+"""What a manifest keeps of a training run."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import edgefuse
+from edgefuse.data import CheckedData
+from edgefuse.manifest import write_atomically
+from edgefuse.train.checkpoint import Position
+from edgefuse.train.recipe import Recipe
+
+__all__ = ["training_record", "write_record"]
+
+
+def training_record(
+    recipe: Recipe,
+    data: CheckedData,
+    position: Position,
+    *,
+    command: str,
+    device: str,
+    processes: int,
+    finished: bool,
+    losses: tuple[float, float],
+) -> dict[str, Any]:
+    """Describe a run so that it can be judged and repeated.
+
+    Args:
+        recipe: The recipe, overrides applied.
+        data: What it was trained on.
+        position: How far it came.
+        command: Command line.
+        device: Device, as torch names it.
+        processes: Number of processes.
+        finished: Whether it ran its full length.
+        losses: Mean loss at the start and at the end of the last stage.
+
+    Returns:
+        A JSON table.
+    """
+    train = recipe.stages[-1].train
+    return {
+        "command": command,
+        "recipe": recipe.name,
+        "settings": recipe.resolved,
+        "seed": train.seed,
+        "steps": position.total_steps,
+        "finished": finished,
+        "minutes": round(position.seconds / 60, 2),
+        "device": device,
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "precision": train.precision,
+        "first_loss": losses[0],
+        "last_loss": losses[1],
+        "data_sha256": data.sha256,
+        "data_pairs": _count_by_set(data),
+        "torch": torch.__version__,
+        "edgefuse": edgefuse.__version__,
+        "finished_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record as JSON in one step."""
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _count_by_set(data: CheckedData) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for pair in data.pairs:
+        name = pair.name.rpartition("/")[0]
+        counts[name] = counts.get(name, 0) + 1
+    return counts
