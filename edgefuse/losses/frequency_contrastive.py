@@ -20,7 +20,7 @@ _LEAST_NEGATIVE = 1e-3
 """Smallest negative distance, as a share of the sources' spectra.
 
 A fused picture may come as close to a black infrared frame as to a positive; without a limit the quotient and its
-gradient would leave the range of half precision. On natural pairs the share is hundreds of times larger.
+gradient would leave the range of half precision. On natural pairs the share is above a half.
 """
 
 _LEAST_DEVIATION = 1e-6

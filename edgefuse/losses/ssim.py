@@ -24,7 +24,8 @@ def ssim(fused: Tensor, ir: Tensor, vis: Tensor, *, ir_weight: float = 0.5, vis_
 
     With the default weights this is SSPFusion's Eq. 12, ``1 - (SSIM(F, ir) + SSIM(F, vis)) / 2``. RPFNet's Eq. 13
     prints ``SSIM(F, ir) + SSIM(F, vis)``, which a minimiser would drive down; read as the sum of ``1 - SSIM`` it is
-    this loss with both weights at 1.
+    this loss with both weights at 1. The window is Wang et al.'s 11×11 Gaussian of σ 1.5, completed by zeros at the
+    border, so that pictures of any size have a value.
 
     Args:
         fused: The fused luminance, in [0, 1].  # [B, 1, H, W]
@@ -60,7 +61,7 @@ def _check_weights(ir_weight: float, vis_weight: float) -> None:
 
 
 def _mean_ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Mean SSIM of two pictures, windows at the border completed by zeros so that any size has a value."""
+    """Mean SSIM of two pictures."""
     local = _blur(torch.cat([first, second, first * first, second * second, first * second], dim=1))  # [B, 5, H, W]
     mean_1, mean_2, square_1, square_2, product = local.unbind(1)
     variance_1, variance_2 = square_1 - mean_1 * mean_1, square_2 - mean_2 * mean_2

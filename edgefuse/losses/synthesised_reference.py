@@ -94,9 +94,9 @@ def _equalise(image: Tensor) -> Tensor:
     """
     levels = (image * 255).round().flatten(1)  # [B, H*W]
     steps = torch.arange(256, dtype=image.dtype, device=image.device).expand(len(levels), 256).contiguous()
-    at_most = torch.searchsorted(levels.sort(dim=1).values, steps, right=True)  # [B, 256]
+    at_most = torch.searchsorted(levels.sort(dim=1).values, steps, right=True).double()  # [B, 256]
     darkest = at_most.gather(1, levels.amin(dim=1, keepdim=True).long())  # pixels of the lowest level  # [B, 1]
     spread = levels.shape[1] - darkest
-    equalised = (255.0 * (at_most - darkest) / spread.clamp(min=1)).round() / 255
-    table = torch.where(spread > 0, equalised.to(image.dtype), steps / 255)
+    equalised = (255 * (at_most - darkest) / spread.clamp(min=1)).round()
+    table = torch.where(spread > 0, equalised.to(image.dtype), steps) / 255
     return table.gather(1, levels.long()).view_as(image)
