@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -40,9 +40,10 @@ class FusionNetwork(nn.Module):
         Raises:
             InputError: The shapes differ or break ``size_multiple`` or ``min_size``.
         """
-        return self.forward_train(ir, vis)["fused"]
+        fused: torch.Tensor = self.forward_train(ir, vis)["fused"]
+        return fused
 
-    def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, Any]:
         """Fuse a batch of pairs and return what the training losses need besides.
 
         Args:
@@ -50,7 +51,7 @@ class FusionNetwork(nn.Module):
             vis: Luminance of the visible images, same shape.
 
         Returns:
-            ``fused`` and the extras that the class documents, by name.
+            ``fused`` and the extras that the class documents: tensors, or tuples of tensors, by name.
         """
         raise NotImplementedError
 

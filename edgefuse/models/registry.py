@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["create", "names", "register"]
 
 _BUILT_IN = {
-    "lite": "edgefuse.models.lite",
-    "sspfusion": "edgefuse.models.sspfusion",
-    "dfecf": "edgefuse.models.dfecf",
     "angularfuse": "edgefuse.models.angularfuse",
+    "dfecf": "edgefuse.models.dfecf",
+    "lite": "edgefuse.models.lite",
     "rpfnet": "edgefuse.models.rpfnet",
+    "sspfusion": "edgefuse.models.sspfusion",
 }
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {}
 _FOREIGN_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")

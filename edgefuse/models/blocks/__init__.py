@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from edgefuse.models.blocks.attention import ChannelGate, SpatialGate
+from edgefuse.models.blocks.attention import ChannelGate, ResidualChannelAttentionBlock, SpatialGate
 from edgefuse.models.blocks.convolution import ConvBlock, NormStatistics, StatisticsBatchNorm2d
+from edgefuse.models.blocks.restormer import ChannelLayerNorm, RestormerBlock, RestormerCNNBlock
 from edgefuse.models.blocks.spectral import SpectralBlock
 
 __all__ = [
     "ChannelGate",
+    "ChannelLayerNorm",
     "ConvBlock",
     "NormStatistics",
+    "ResidualChannelAttentionBlock",
+    "RestormerBlock",
+    "RestormerCNNBlock",
     "SpatialGate",
     "SpectralBlock",
     "StatisticsBatchNorm2d",

@@ -7,7 +7,7 @@ from torch import nn
 
 from edgefuse.models.blocks.convolution import NormStatistics, StatisticsBatchNorm2d
 
-__all__ = ["ChannelGate", "SpatialGate"]
+__all__ = ["ChannelGate", "ResidualChannelAttentionBlock", "SpatialGate"]
 
 
 class ChannelGate(nn.Module):
@@ -29,9 +29,12 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
         """Scale each channel of ``x`` by its weight in (0, 1)."""
-        weights = self.fc(x.mean(dim=(2, 3)))  # [B, C]
-        weighted: torch.Tensor = x * weights[:, :, None, None]
-        return weighted
+        return x * self.weights(x)
+
+    def weights(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Compute the channels' weights in (0, 1), shape (B, C, 1, 1)."""
+        weights: torch.Tensor = self.fc(x.mean(dim=(2, 3)))  # [B, C]
+        return weights[:, :, None, None]
 
 
 class SpatialGate(nn.Module):
@@ -56,3 +59,26 @@ class SpatialGate(nn.Module):
         """Scale each place of ``x`` by its weight in (0, 1)."""
         weighted: torch.Tensor = x * self.spatial_net(x)
         return weighted
+
+
+class ResidualChannelAttentionBlock(nn.Module):
+    """Two convolutions and channel attention beside a shortcut, after Zhang et al., RCAN, ECCV 2018.
+
+    Args:
+        channels: Channels of the input and of the output.
+        reduction: Factor by which the attention's hidden layer is narrower.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            ChannelGate(channels, reduction=min(reduction, channels)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        """Refine ``x``, keeping its shape."""
+        refined: torch.Tensor = x + self.body(x)
+        return refined

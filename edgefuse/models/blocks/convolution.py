@@ -10,7 +10,14 @@ from torch.nn import functional
 
 __all__ = ["ConvBlock", "NormStatistics", "StatisticsBatchNorm2d"]
 
+Activation = Literal["relu", "leaky_relu", "sigmoid"]
 NormStatistics = Literal["running", "image"]
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "sigmoid": nn.Sigmoid,
+}
 
 
 class StatisticsBatchNorm2d(nn.BatchNorm2d):
@@ -44,7 +51,7 @@ class ConvBlock(nn.Sequential):
         out_channels: Channels of the output.
         kernel: Odd side of the kernel in pixels.
         dilation: Pixels between the kernel's taps.
-        activation: ``"relu"`` or ``"sigmoid"``.
+        activation: ``"relu"``, ``"leaky_relu"`` or ``"sigmoid"``.
         statistics: Statistics of the normalisation, see ``StatisticsBatchNorm2d``.
     """
 
@@ -55,12 +62,12 @@ class ConvBlock(nn.Sequential):
         *,
         kernel: int = 3,
         dilation: int = 1,
-        activation: Literal["relu", "sigmoid"] = "relu",
+        activation: Activation = "relu",
         statistics: NormStatistics = "running",
     ) -> None:
         padding = dilation * (kernel // 2)
         super().__init__(
             nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation),
             StatisticsBatchNorm2d(out_channels, statistics=statistics),
-            nn.ReLU() if activation == "relu" else nn.Sigmoid(),
+            _ACTIVATIONS[activation](),
         )
