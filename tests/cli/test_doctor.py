@@ -1,0 +1,66 @@
+"""``edgefuse doctor`` and what it knows of the machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from edgefuse import machine
+
+
+def test_doctor_lists_what_is_here_and_how_to_get_the_rest(run_cli) -> None:
+    """Installed packages show their version, missing ones their install command."""
+    document = json.loads(run_cli("doctor", "--json").out)
+    found = {item["name"]: item for item in document["components"]}
+    assert found["NumPy"]["version"] == metadata.version("numpy")
+    assert found["NumPy"]["fix"] is None
+    for item in found.values():
+        assert (item["version"] is None) <= bool(item["fix"])
+
+
+def test_doctor_reads_well(run_cli) -> None:
+    """A person sees the versions, the GPU line and whether the bundled models are whole."""
+    result = run_cli("doctor")
+    assert result.code == 0, result.out
+    assert "OpenCV" in result.out
+    assert "all match their manifests" in result.out
+
+
+def test_a_damaged_bundled_model_is_found(run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code says that something essential is missing, the line what to do."""
+    import edgefuse.zoo
+
+    for name in ("lite.onnx", "lite.json"):
+        shutil.copy(edgefuse.zoo.ASSETS / name, tmp_path)
+    with (tmp_path / "lite.onnx").open("ab") as stream:
+        stream.write(b"\0")
+    monkeypatch.setattr(edgefuse.zoo, "ASSETS", tmp_path)
+    result = run_cli("doctor")
+    assert result.code == 3
+    assert "reinstall EdgeFuse" in result.out
+
+
+def test_two_onnx_runtimes_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They overwrite each other's files, and the command that mends it is given."""
+    versions = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
+    monkeypatch.setattr(machine, "_version", lambda name: versions.get(name))
+    found = {item.name: item for item in machine.components()}
+    assert "pip uninstall" in str(found["ONNX Runtime"].fix)
+
+
+def test_gpus_are_read_from_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names with commas survive; memory that the driver does not tell becomes 0."""
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(
+        "#!/bin/sh\necho 'NVIDIA RTX A2000, Laptop, 8.6, 4096, 580.82'\necho 'Orin (nvgpu), 8.7, [N/A], 540.4'\n"
+    )
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert machine.gpus() == [
+        machine.Gpu("NVIDIA RTX A2000, Laptop", "8.6", 4096, "580.82"),
+        machine.Gpu("Orin (nvgpu)", "8.7", 0, "540.4"),
+    ]
