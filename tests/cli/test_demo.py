@@ -22,7 +22,7 @@ def test_the_demo_writes_what_it_names(run_cli, tmp_path: Path) -> None:
 
 
 def test_the_fused_night_street_shows_people_and_signs(run_cli, tmp_path: Path) -> None:
-    """People are brighter against their surroundings than in the visible image, and the colours are those of the visible."""
+    """People are brighter against their surroundings than in the visible image, and the colours kept."""
     from edgefuse.fuser import load
     from edgefuse.synthetic import StreetScene
 

@@ -47,7 +47,7 @@ def test_a_damaged_bundled_model_is_found(run_cli, tmp_path: Path, monkeypatch: 
 def test_two_onnx_runtimes_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """They overwrite each other's files, and the command that mends it is given."""
     versions = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
-    monkeypatch.setattr(machine, "_version", lambda name: versions.get(name))
+    monkeypatch.setattr(machine, "_version", versions.get)
     found = {item.name: item for item in machine.components()}
     assert "pip uninstall" in str(found["ONNX Runtime"].fix)
 
