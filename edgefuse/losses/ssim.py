@@ -17,6 +17,9 @@ __all__ = ["SSIMLoss", "ssim"]
 _SIDE, _SIGMA = 11, 1.5  # Wang et al. 2004, section III.B
 _C1, _C2 = 0.01**2, 0.03**2  # the same, for a dynamic range of 1
 
+# Up to this side two matrix products blur faster on a CPU than PyTorch's depthwise convolutions (2.5 times at 192×192).
+_LARGEST_PRODUCT = 384
+
 
 @in_full_precision
 def ssim(fused: Tensor, ir: Tensor, vis: Tensor, *, ir_weight: float = 0.5, vis_weight: float = 0.5) -> Tensor:
@@ -73,8 +76,26 @@ def _mean_ssim(first: Tensor, second: Tensor) -> Tensor:
 
 def _blur(planes: Tensor) -> Tensor:
     """Blur each plane with the separable Gaussian window."""
-    distance = torch.arange(_SIDE, dtype=planes.dtype, device=planes.device) - _SIDE // 2
-    window = torch.exp(-0.5 * (distance / _SIGMA).square())
-    window = (window / window.sum()).expand(planes.shape[1], 1, 1, _SIDE)
+    if planes.device.type == "cpu" and max(planes.shape[-2:]) <= _LARGEST_PRODUCT:
+        # As 1x1 convolutions, since autocast around the backward pass would round the gradients of a matrix product.
+        flat = planes.flatten(0, 1)
+        rows = functional.conv1d(flat, _band(flat.shape[1], planes))
+        return functional.conv1d(rows.mT, _band(flat.shape[2], planes)).mT.reshape(planes.shape)
+    window = _window(planes).expand(planes.shape[1], 1, 1, _SIDE)
     rows = functional.conv2d(planes, window, padding=(0, _SIDE // 2), groups=planes.shape[1])
     return functional.conv2d(rows, window.mT, padding=(_SIDE // 2, 0), groups=planes.shape[1])
+
+
+def _window(like: Tensor) -> Tensor:
+    distance = torch.arange(_SIDE, dtype=like.dtype, device=like.device) - _SIDE // 2
+    window = torch.exp(-0.5 * (distance / _SIGMA).square())
+    return window / window.sum()
+
+
+def _band(length: int, like: Tensor) -> Tensor:
+    """The window as a symmetric matrix: multiplying by it blurs along one axis.  # [length, length, 1]"""
+    window, matrix = _window(like), like.new_zeros(length, length)
+    for offset in range(-(_SIDE // 2), _SIDE // 2 + 1):
+        if abs(offset) < length:
+            matrix.diagonal(offset).fill_(window[offset + _SIDE // 2])
+    return matrix[:, :, None]
