@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgefuse.data.augment import Augmentation, complementary_masks
 from edgefuse.data.check import CheckedData, check_pairs
 from edgefuse.data.decode import read_pair
-from edgefuse.data.discover import Discovery, discover
+from edgefuse.data.discover import Discovery, discover, require_split
 from edgefuse.data.samples import PairSamples, Sample
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "complementary_masks",
     "discover",
     "read_pair",
+    "require_split",
 ]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgefuse.errors import InputError
+from edgefuse.errors import InputError, UsageError
 from edgefuse.pairs import PathPair, pair_folders
 
-__all__ = ["IR_FOLDERS", "VIS_FOLDERS", "Discovery", "Split", "discover"]
+__all__ = ["IR_FOLDERS", "VIS_FOLDERS", "Discovery", "Split", "discover", "require_split"]
 
 Split = Literal["train", "val", "test"]
 
@@ -107,3 +107,14 @@ def _in_split(name: str, split: Split | None) -> bool:
 
 def _names_split(folder: Path, split: Split | None) -> bool:
     return any(part.lower() == split for part in folder.parts)
+
+
+def require_split(name: str | None) -> Split | None:
+    """Return a split's name if it is one, or say which there are."""
+    for split in get_args(Split):
+        if name == split:
+            chosen: Split = split
+            return chosen
+    if name is None:
+        return None
+    raise UsageError(f"--split must be one of {', '.join(get_args(Split))}, not {name!r}")

@@ -54,8 +54,7 @@ class Lite(FusionNetwork):
         self.out_4 = _convolution(channels, channels)
         self.head = nn.Conv2d(channels, _MAPS, 1)
         nn.init.zeros_(self.head.weight)
-        with torch.no_grad():
-            self.head.bias.copy_(torch.tensor([0.25, 0.25, 0.5, 0.0]))
+        self.head.bias = nn.Parameter(torch.tensor([0.25, 0.25, 0.5, 0.0]))
 
     def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:
         """Fuse a batch of pairs.
@@ -65,11 +64,9 @@ class Lite(FusionNetwork):
             vis: Luminance of the visible images, same shape.
 
         Returns:
-            ``fused``, whose gradient passes through the clamp, so that what is driven out of range finds its way back.
+            ``fused`` before the clamp: losses then feel how far it lies out of range, and bring it back.
         """
-        fused = self._blend(ir, vis)
-        clamped = fused.clamp(0, 1)
-        return {"fused": fused + (clamped - fused).detach()}
+        return {"fused": self._blend(ir, vis)}
 
     def forward(self, ir: torch.Tensor, vis: torch.Tensor) -> torch.Tensor:
         """Fuse a batch of pairs; see ``FusionNetwork.forward``."""

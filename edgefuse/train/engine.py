@@ -42,8 +42,8 @@ class TrainingResult:
         reason: Why it ended.
         steps: Steps done, over all resumes.
         minutes: Time spent training, over all resumes.
-        first_loss: Mean loss of the first twentieth of the last stage.
-        last_loss: Mean loss of its last twentieth.
+        first_loss: Mean loss of the last stage's first epoch.
+        last_loss: Mean loss of its last epoch.
         record: What a manifest keeps of it.
     """
 
@@ -195,7 +195,7 @@ class _Run:
         epoch, left_over = divmod(position.step, stage.steps_per_epoch)
         if not left_over:
             sheet = self.output / "sheets" / f"{stage.stage.name}_{epoch:04d}.jpg"
-            contact_sheet(self.network, self.data, sheet)
+            contact_sheet(self.network, self.data, sheet, side_px=stage.stage.train.sheet_px)
 
     def finish(self, reason: Reason) -> TrainingResult:
         """Write the record and the loss curve."""
@@ -264,9 +264,11 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _ends(history: Sequence[dict[str, Any]]) -> tuple[float, float]:
-    """Mean loss of the first and of the last twentieth of the last stage."""
+    """Mean loss of the first and of the last epoch of the last stage."""
     if not history:
         return math.nan, math.nan
-    losses = [row["loss"] for row in history if row["stage"] == history[-1]["stage"]]
-    count = max(1, len(losses) // 20)
-    return math.fsum(losses[:count]) / count, math.fsum(losses[-count:]) / count
+    rows = [row for row in history if row["stage"] == history[-1]["stage"]]
+    first, last = (
+        [row["loss"] for row in rows if row["epoch"] == epoch] for epoch in (rows[0]["epoch"], rows[-1]["epoch"])
+    )
+    return math.fsum(first) / len(first), math.fsum(last) / len(last)

@@ -23,8 +23,11 @@ RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "step"]
 TrainPrecision = Literal["fp32", "bf16", "fp16"]
+Task = Literal["fuse", "reconstruct"]
 
 Table = dict[str, Any]
+
+_STAGE_KEYS = ("task", "losses", "augmentation", "train", "freeze")
 Settings = TypeVar("Settings")
 
 
@@ -95,6 +98,7 @@ class TrainSettings:
         seed: Seed of weights, order, crops and augmentation.
         precision: Arithmetic of the network; losses and optimisers stay in fp32.
         clip_norm: Largest norm of the gradient, or 0 for no limit.
+        sheet_px: Side of the pictures on the contact sheets; slow networks want it small.
         optimizers: Optimisers by label.
         schedule: How their rates fall.
     """
@@ -105,11 +109,12 @@ class TrainSettings:
     seed: int = 0
     precision: TrainPrecision = "fp32"
     clip_norm: float = 0.0
+    sheet_px: int = 256
     optimizers: Mapping[str, OptimizerSettings] = field(default_factory=lambda: {"all": OptimizerSettings()})
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "crops_per_pair"):
+        for name in ("epochs", "batch", "crops_per_pair", "sheet_px"):
             value = getattr(self, name)
             _require(
                 isinstance(value, int) and value >= 1, f"train.{name} must be a whole number of at least 1: {value}"
@@ -129,10 +134,11 @@ class Stage:
 
     Attributes:
         name: Its name.
+        task: ``fuse``, or ``reconstruct``: the network's ``forward_structure`` renders its inputs again, and the losses
+            hold each rendering against its own input (SSPFusion's first stage).
         losses: Terms as `edgefuse.losses.compose` takes them.
         augmentation: How samples are drawn.
         train: Length, batch, optimisers, schedule.
-        model: Settings of the model that this stage changes.
         freeze: Patterns of the parameter names that this stage does not train.
     """
 
@@ -140,8 +146,11 @@ class Stage:
     losses: Mapping[str, Table]
     augmentation: Augmentation
     train: TrainSettings
-    model: Table = field(default_factory=dict)
+    task: Task = "fuse"
     freeze: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_choice("task", self.task, get_args(Task))
 
 
 @dataclass(frozen=True)
@@ -283,13 +292,14 @@ def _nest(keys: tuple[str, ...], value: Any) -> Table:
 def _build(name: str, table: Table, everywhere: Table) -> Recipe:
     """Check a merged table and turn it into dataclasses."""
     table = _merge(table, everywhere)
-    known = ("title", "paper", "model", "losses", "augmentation", "train", "freeze", "stages")
-    _require_known("recipe", table, known)
+    _require_known("recipe", table, (*_STAGE_KEYS, "title", "paper", "model", "stages"))
     model = dict(table.get("model", {}))
     _require("name" in model, "[model] needs a name")
     stage_tables = table.pop("stages", None)
-    shared: Table = {key: table[key] for key in ("losses", "augmentation", "train", "freeze") if key in table}
-    merged = {label: _merge(_merge(shared, over), everywhere) for label, over in (stage_tables or {"main": {}}).items()}
+    shared: Table = {key: table[key] for key in _STAGE_KEYS if key in table}
+    # What holds everywhere is laid over each stage again, since a stage's own table lies over the shared one.
+    here: Table = {key: everywhere[key] for key in _STAGE_KEYS if key in everywhere}
+    merged = {label: _merge(_merge(shared, over), here) for label, over in (stage_tables or {"main": {}}).items()}
     stages = tuple(_build_stage(label, merged[label]) for label in merged)
     resolved = {**table, **({"stages": merged} if stage_tables else {})}
     config = {key: value for key, value in model.items() if key != "name"}
@@ -297,7 +307,7 @@ def _build(name: str, table: Table, everywhere: Table) -> Recipe:
 
 
 def _build_stage(name: str, table: Table) -> Stage:
-    _require_known(f"stages.{name}", table, ("losses", "augmentation", "train", "freeze", "model", "title", "paper"))
+    _require_known(f"stages.{name}", table, _STAGE_KEYS)
     _require(bool(table.get("losses")), "[losses] names no loss")
     train = dict(table.get("train", {}))
     optimizers = {
@@ -310,7 +320,7 @@ def _build_stage(name: str, table: Table) -> Stage:
         losses=table["losses"],
         augmentation=_settings(Augmentation, "augmentation", table.get("augmentation", {})),
         train=_settings(TrainSettings, "train", {**train, "optimizers": optimizers, "schedule": schedule}),
-        model=dict(table.get("model", {})) if "name" not in table.get("model", {}) else {},
+        task=table.get("task", "fuse"),
         freeze=tuple(table.get("freeze", ())),
     )
 

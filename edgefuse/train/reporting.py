@@ -19,7 +19,6 @@ from edgefuse.padding import pad_to, padded_size
 
 __all__ = ["ScalarLog", "contact_sheet", "draw_loss_curve", "fuse_planes"]
 
-_SHEET_SIDE_PX = 256
 _SHEET_ROWS = 4
 _ROW_GAP_PX = 4
 
@@ -73,13 +72,14 @@ def fuse_planes(network: nn.Module, ir: NDArray[np.uint8], vis: NDArray[np.uint8
     return np.asarray(np.rint(np.clip(fused, 0, 1) * 255), np.uint8)
 
 
-def contact_sheet(network: nn.Module, data: CheckedData, path: Path) -> None:
+def contact_sheet(network: nn.Module, data: CheckedData, path: Path, *, side_px: int = 256) -> None:
     """Write rows of infrared | visible | fused for a few pairs, spread over the data set.
 
     Args:
         network: The network; it is in training mode again afterwards.
-        data: The pairs; the middle 256 px of each are shown, so that slow networks stay bearable on a CPU.
-        path: The PNG to write.
+        data: The pairs.
+        path: The picture to write.
+        side_px: The middle of each pair is shown, a square of at most this side.
     """
     count = min(_SHEET_ROWS, len(data.pairs))
     chosen = [data.pairs[round(index * (len(data.pairs) - 1) / max(1, count - 1))] for index in range(count)]
@@ -87,20 +87,20 @@ def contact_sheet(network: nn.Module, data: CheckedData, path: Path) -> None:
     network.eval()
     for pair in chosen:
         images = data.images.get(pair.name) or read_pair(pair.ir, pair.vis)
-        ir, vis = (_middle(image) for image in images)
-        rows.append(np.hstack([_square(image) for image in (ir, vis, fuse_planes(network, ir, vis))]))
+        ir, vis = (_middle(image, side_px) for image in images)
+        rows.append(np.hstack([_square(image, side_px) for image in (ir, vis, fuse_planes(network, ir, vis))]))
     network.train()
     gap = np.full((_ROW_GAP_PX, rows[0].shape[1]), 255, np.uint8)
     write_image(path, np.vstack([part for row in rows for part in (row, gap)][:-1]))
 
 
-def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    top, left = (max(0, (length - _SHEET_SIDE_PX) // 2) for length in image.shape)
-    return np.ascontiguousarray(image[top : top + _SHEET_SIDE_PX, left : left + _SHEET_SIDE_PX])
+def _middle(image: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    top, left = (max(0, (length - side_px) // 2) for length in image.shape)
+    return np.ascontiguousarray(image[top : top + side_px, left : left + side_px])
 
 
-def _square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    down, right = (_SHEET_SIDE_PX - length for length in image.shape)
+def _square(image: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    down, right = (side_px - length for length in image.shape)
     return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(255,)), np.uint8)
 
 
