@@ -33,6 +33,7 @@ from edgefuse.losses.ssim import SSIMLoss, ssim
 from edgefuse.losses.structure_charbonnier import StructureCharbonnierLoss, structure_charbonnier
 from edgefuse.losses.structure_dice import StructureDiceLoss, structure_dice
 from edgefuse.losses.synthesised_reference import SynthesisedReferenceLoss, synthesise_reference, synthesised_reference
+from edgefuse.losses.target_contrast import TargetContrastLoss, target_contrast
 from edgefuse.losses.variance_guided import VarianceGuidedLoss, variance_guided
 from edgefuse.losses.weighted_intensity import WeightedIntensityLoss, weighted_intensity
 from edgefuse.losses.weighted_sum import LossReport, WeightedSum, compose
@@ -51,6 +52,7 @@ __all__ = [
     "StructureCharbonnierLoss",
     "StructureDiceLoss",
     "SynthesisedReferenceLoss",
+    "TargetContrastLoss",
     "VarianceGuidedLoss",
     "WeightedIntensityLoss",
     "WeightedSum",
@@ -69,6 +71,7 @@ __all__ = [
     "structure_dice",
     "synthesise_reference",
     "synthesised_reference",
+    "target_contrast",
     "variance_guided",
     "weighted_intensity",
 ]

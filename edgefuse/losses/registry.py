@@ -17,6 +17,7 @@ from edgefuse.losses.ssim import SSIMLoss
 from edgefuse.losses.structure_charbonnier import StructureCharbonnierLoss
 from edgefuse.losses.structure_dice import StructureDiceLoss
 from edgefuse.losses.synthesised_reference import SynthesisedReferenceLoss
+from edgefuse.losses.target_contrast import TargetContrastLoss
 from edgefuse.losses.variance_guided import VarianceGuidedLoss
 from edgefuse.losses.weighted_intensity import WeightedIntensityLoss
 
@@ -33,6 +34,7 @@ _LOSSES: dict[str, type[Loss]] = {
     "structure_charbonnier": StructureCharbonnierLoss,
     "structure_dice": StructureDiceLoss,
     "synthesised_reference": SynthesisedReferenceLoss,
+    "target_contrast": TargetContrastLoss,
     "variance_guided": VarianceGuidedLoss,
     "weighted_intensity": WeightedIntensityLoss,
 }
