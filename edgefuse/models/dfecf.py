@@ -10,9 +10,9 @@ Table 1 fixes every convolution. What the paper leaves open is filled so:
   equations, none here; the MLP has a transformer's usual four times wider hidden layer with GELU;
 - the softmax attention of Eq. (20) compares every pixel with every other, 9.4e10 pairs at 640x480.
   ``attention="spatial"`` computes it exactly through PyTorch's memory-efficient kernels, for patches.
-  ``attention="linear"``, the default, is Katharopoulos et al. (2020): the exponential of the softmax becomes the product
-  of elu(q) + 1 and elu(k) + 1, so keys and values are summed over the image once, at a cost linear in pixels. Both have
-  the same parameters.
+  ``attention="linear"``, the default, is Katharopoulos et al. (2020): the exponential of the softmax becomes the
+  product of elu(q) + 1 and elu(k) + 1, so keys and values are summed over the image once, at a cost linear in pixels.
+  Both have the same parameters.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class _Transformer(nn.Module):
         tokens = x.flatten(2).transpose(1, 2)  # [B, HW, C]
         tokens = tokens + self.attention(self.attention_norm(tokens))
         tokens = tokens + self.mlp(self.mlp_norm(tokens))
-        return tokens.transpose(1, 2).reshape(x.shape)
+        seen: torch.Tensor = tokens.transpose(1, 2).reshape(x.shape)
+        return seen
 
 
 class _SelfAttention(nn.Module):
@@ -147,7 +148,7 @@ class _SelfAttention(nn.Module):
         super().__init__()
         self.expand = nn.Linear(channels, 3 * channels)  # Eq. (15): a 1x1 convolution, on tokens
         self.factors = nn.Parameter(torch.ones(3, channels))
-        self.attend = _attend_linearly if attention == "linear" else functional.scaled_dot_product_attention
+        self.attend = _attend_linearly if attention == "linear" else _attend_exactly
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:  # [B, N, C]
         """Attend over all tokens, keeping their shape."""
@@ -158,15 +159,27 @@ class _SelfAttention(nn.Module):
         return attended
 
 
+def _attend_exactly(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:  # each [B, N, C]
+    """Attend by Eq. (20), at a cost quadratic in N."""
+    # The memory-efficient kernels and the ONNX exporter want an axis of heads.
+    heads = functional.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])  # [B, 1, N, C]
+    return heads[:, 0]
+
+
 def _attend_linearly(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:  # each [B, N, C]
     """Attend with the kernel (elu(q) + 1) · (elu(k) + 1) in place of exp(q · k), at a cost linear in N."""
-    query, key = functional.elu(query) + 1, functional.elu(key) + 1
+    query, key = _elu_plus_one(query), _elu_plus_one(key)
     # Sums over N are taken as means, half of 1/N on each factor, so that none leaves the range of half precision.
     scale = 1 / math.sqrt(key.shape[1])
     context = (key * scale).transpose(1, 2) @ (value * scale)  # [B, C, C]
     weight = query @ key.mean(dim=1)[:, :, None]  # [B, N, 1]
     attended: torch.Tensor = query @ context / (weight + _LEAST_WEIGHT)
     return attended
+
+
+def _elu_plus_one(x: torch.Tensor) -> torch.Tensor:
+    """Compute elu(x) + 1 without the cancellation that leaves half precision no digits where x is far below zero."""
+    return x.clamp(min=0) + x.clamp(max=0).exp()
 
 
 def _encoder() -> nn.ModuleList:

@@ -19,15 +19,26 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from edgefuse.errors import UsageError
 from edgefuse.models.base import FusionNetwork, require_choice, require_positive
-from edgefuse.models.blocks import ChannelGate, ConvBlock, NormStatistics, SpatialGate, SpectralBlock
+from edgefuse.models.blocks import (
+    ChannelGate,
+    ConvBlock,
+    NormStatistics,
+    RestormerBlock,
+    SpatialGate,
+    SpectralBlock,
+)
 from edgefuse.models.registry import register
 
 __all__ = ["RPFNet"]
 
 Variant = Literal["released", "paper"]
+FusionBlock = Literal["spectral", "transformer"]
 
 _DILATIONS = (1, 3, 5)
+_TRANSFORMER_HEADS = 4
+_CHANNEL_MULTIPLE = 4  # the channel attention narrows by 4, the transformer has 4 heads
 
 
 @register("rpfnet")
@@ -37,6 +48,8 @@ class RPFNet(FusionNetwork):
     ``forward_train`` adds ``residual_map``, the auxiliary decoder's picture M' of the last residual features in [0, 1],
     for the saliency structure loss (Eq. 5-7), where ``auxiliary=True``.
 
+    The last four settings remove what the paper's Table 3 removes; its other rows remove losses.
+
     Args:
         variant: ``"released"`` or ``"paper"``, see the module's docstring.
         channels: Width of the features.
@@ -44,6 +57,10 @@ class RPFNet(FusionNetwork):
         norm_statistics: Batch normalisation in evaluation mode by ``"running"`` statistics, or by those of each
             ``"image"``; the paper's figures come from the latter.
         auxiliary: Adds the auxiliary decoder, for training.
+        fusion_block: ``"spectral"``, the frequency domain fusion module, or ``"transformer"``, a Restormer block in its
+            place (the paper does not say which transformer it takes).
+        cross_promotion: Lets the residual and the fusion branch exchange features.
+        residual_prior: Keeps the residual branch; without it there is neither cross promotion nor auxiliary decoder.
     """
 
     min_size = 2  # a single pixel has no variance for norm_statistics="image"
@@ -57,25 +74,40 @@ class RPFNet(FusionNetwork):
         iterations: int = 3,
         norm_statistics: NormStatistics = "running",
         auxiliary: bool = False,
+        fusion_block: FusionBlock = "spectral",
+        cross_promotion: bool = True,
+        residual_prior: bool = True,
     ) -> None:
         super().__init__()
-        variant = require_choice("variant", variant, get_args(Variant))
+        if auxiliary and not residual_prior:
+            raise UsageError(
+                "the auxiliary decoder shows the residual branch: auxiliary=True needs residual_prior=True"
+            )
+        if require_positive("channels", channels) % _CHANNEL_MULTIPLE:
+            raise UsageError(f"channels must be a multiple of {_CHANNEL_MULTIPLE}, not {channels}")
         statistics = require_choice("norm_statistics", norm_statistics, get_args(NormStatistics))
         self.iterations = require_positive("iterations", iterations)
-        self.init_spatial = ConvBlock(1, channels, statistics=statistics)
+        self.init_spatial = ConvBlock(1, channels, statistics=statistics) if residual_prior else None
         self.init_freq = ConvBlock(2, channels, statistics=statistics)
-        self.iteration_block = _IterationBlock(channels, variant=variant, statistics=statistics)
+        self.iteration_block = _IterationBlock(
+            channels,
+            variant=require_choice("variant", variant, get_args(Variant)),
+            fusion_block=require_choice("fusion_block", fusion_block, get_args(FusionBlock)),
+            cross_promotion=cross_promotion and residual_prior,
+            residual_prior=residual_prior,
+            statistics=statistics,
+        )
         self.decoder = _decoder(channels, statistics=statistics)
         self.auxiliary_decoder = _decoder(channels, statistics=statistics) if auxiliary else None
 
     def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:  # both [B, 1, H, W]
         """Fuse a batch of pairs; see the base class for the arguments and this class for the extras."""
         self.check_pair(ir, vis)
-        residual = self.init_spatial(ir - vis)  # [B, C, H, W]
+        residual = None if self.init_spatial is None else self.init_spatial(ir - vis)  # [B, C, H, W]
         fusion = self.init_freq(torch.cat([vis, ir], dim=1))  # [B, C, H, W]
         for _ in range(self.iterations):
             residual, fusion = self.iteration_block(residual, fusion)
-        outputs = {"fused": self.decoder(residual + fusion)}
+        outputs = {"fused": self.decoder(fusion if residual is None else residual + fusion)}
         if self.auxiliary_decoder is not None:
             outputs["residual_map"] = self.auxiliary_decoder(residual)
         return outputs
@@ -84,23 +116,41 @@ class RPFNet(FusionNetwork):
 class _IterationBlock(nn.Module):
     """One stage: the branches exchange, then each refines itself."""
 
-    def __init__(self, channels: int, *, variant: Variant, statistics: NormStatistics) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        variant: Variant,
+        fusion_block: FusionBlock,
+        cross_promotion: bool,
+        residual_prior: bool,
+        statistics: NormStatistics,
+    ) -> None:
         super().__init__()
-        gate_kernel = 1 if variant == "released" else 3
-        self.cross_promotion = _CrossPromotion(channels, gate_kernel=gate_kernel, statistics=statistics)
-        self.residual_branch: nn.Module
+        released = variant == "released"
+        self.cross_promotion: nn.Module | None = None
+        self.residual_branch: nn.Module | None = None
         self.fourier_branch: nn.Module
-        if variant == "released":
-            self.residual_branch = _ReleasedResidualBranch(channels, statistics=statistics)
-            self.fourier_branch = _ReleasedFourierBranch(channels, statistics=statistics)
+        if cross_promotion:
+            self.cross_promotion = _CrossPromotion(channels, gate_kernel=1 if released else 3, statistics=statistics)
+        if residual_prior:
+            self.residual_branch = (_ReleasedResidualBranch if released else _ResidualPrior)(
+                channels, statistics=statistics
+            )
+        if fusion_block == "transformer":
+            self.fourier_branch = RestormerBlock(channels, heads=_TRANSFORMER_HEADS)
         else:
-            self.residual_branch = _ResidualPrior(channels, statistics=statistics)
-            self.fourier_branch = _FrequencyFusion(channels, statistics=statistics)
+            self.fourier_branch = (_ReleasedFourierBranch if released else _FrequencyFusion)(
+                channels, statistics=statistics
+            )
 
-    def forward(self, residual: torch.Tensor, fusion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Refine the residual and the fusion features, both [B, C, H, W]."""
-        residual, fusion = self.cross_promotion(residual, fusion)
-        return self.residual_branch(residual), self.fourier_branch(fusion)
+    def forward(self, residual: torch.Tensor | None, fusion: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Refine the residual features, if there are any, and the fusion features, both [B, C, H, W]."""
+        if self.cross_promotion is not None:
+            residual, fusion = self.cross_promotion(residual, fusion)
+        if self.residual_branch is not None:
+            residual = self.residual_branch(residual)
+        return residual, self.fourier_branch(fusion)
 
 
 class _CrossPromotion(nn.Module):

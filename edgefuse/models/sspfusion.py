@@ -10,8 +10,8 @@ open is filled so:
 - Eq. (7) and (8) as printed have slips: the visible features of scale k appear in neither, so (8) is S^vi + F^ir
   whatever the masks are, and (7) would blank the infrared features exactly where the infrared structure is unique. M_ir
   and M_vi are taken as the two terms of Eq. (6), the structures that only the infrared and only the visible image has,
-  and the equations as the pair that (8) shows with its last letter mended, each modality keeping its own features except
-  where the other alone has structure::
+  and the equations as the pair that (8) shows with its last letter mended, each modality keeping its own features
+  except where the other alone has structure::
 
       S'^ir = S^ir + (1 - M_vi) F^ir + M_vi F^vi
       S'^vi = S^vi + M_ir F^ir + (1 - M_ir) F^vi

@@ -11,6 +11,7 @@ import torch
 
 from edgefuse.errors import InputError, UsageError
 from edgefuse.models import create, load_weights
+from edgefuse.models.blocks import SpectralBlock
 
 
 def _unit(path: Path) -> torch.Tensor:
@@ -85,8 +86,66 @@ def test_auxiliary_decoder_is_for_training_only() -> None:
     assert all(name.startswith(network.training_only) for name in extra)
 
 
+def test_paper_variant_follows_its_equations() -> None:
+    """One stage is Eq. (1) to (4), restated from its layers."""
+    torch.manual_seed(0)
+    block = create("rpfnet", channels=8).eval().iteration_block
+    residual, fusion = torch.randn(2, 1, 8, 9, 7)
+    with torch.inference_mode():
+        enriched = block.cross_promotion.freq_to_spatial(fusion) + residual  # Eq. (1)
+        gated = block.cross_promotion.spatial_to_freq(residual) * fusion + fusion  # Eq. (2)
+        prior = block.residual_branch
+        attended = prior.spatial_attention(prior.channel_attention(enriched))
+        expected_residual = sum(conv(attended) for conv in prior.dilated_convs)  # Eq. (3)
+        module = block.fourier_branch
+        local = module.conv_spatial(gated)
+        expected_fusion = local + SpectralBlock.forward(module, local)  # Eq. (4)
+        refined_residual, refined_fusion = block(residual, fusion)
+    torch.testing.assert_close(refined_residual, expected_residual)
+    torch.testing.assert_close(refined_fusion, expected_fusion)
+    assert [conv[0].dilation for conv in prior.dilated_convs] == [(1, 1), (3, 3), (5, 5)]
+    assert block.cross_promotion.spatial_to_freq[0].kernel_size == (3, 3)
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
 @pytest.mark.parametrize(
-    ("setting", "value"), [("variant", "new"), ("norm_statistics", "batch"), ("iterations", 0), ("iterations", 1.5)]
+    ("settings", "gone"),
+    [
+        ({"fusion_block": "transformer"}, {"iteration_block.fourier_branch.conv_layer.weight"}),
+        ({"cross_promotion": False}, {"iteration_block.cross_promotion.freq_to_spatial.0.weight"}),
+        (
+            {"residual_prior": False},
+            {"init_spatial.0.weight", "iteration_block.residual_branch.dilated_convs.0.0.weight"},
+        ),
+    ],
+)
+def test_each_module_of_the_ablation_can_be_removed(variant: str, settings: dict[str, object], gone: set[str]) -> None:
+    """Table 3: the removed module holds no tensors and the network still fuses and trains."""
+    reduced = create("rpfnet", variant=variant, channels=8, **settings)
+    assert gone <= set(create("rpfnet", variant=variant, channels=8).state_dict())
+    assert not gone & set(reduced.state_dict())
+    fused = reduced(*torch.rand(2, 2, 1, 9, 10))
+    assert fused.shape == (2, 1, 9, 10)
+    fused.mean().backward()
+    assert reduced.init_freq[0].weight.grad.abs().sum() > 0
+
+
+def test_auxiliary_decoder_without_residual_branch_is_a_conflict() -> None:
+    """The error says which setting to change."""
+    with pytest.raises(UsageError, match="auxiliary=True needs residual_prior=True"):
+        create("rpfnet", auxiliary=True, residual_prior=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("variant", "new"),
+        ("norm_statistics", "batch"),
+        ("iterations", 0),
+        ("iterations", 1.5),
+        ("channels", 30),
+        ("fusion_block", "conv"),
+    ],
 )
 def test_wrong_settings_say_what_is_allowed(setting: str, value: object) -> None:
     """A value that is not offered is refused with the setting's name and the value."""

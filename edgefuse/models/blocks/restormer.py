@@ -95,8 +95,10 @@ class _TransposedAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
         """Mix the channels of ``x``, keeping its shape."""
         batch, channels, height, width = x.shape
-        qkv = self.qkv(x).reshape(batch, 3, self.heads, channels // self.heads, height * width)
-        query, key, value = qkv.unbind(dim=1)  # each [B, heads, C/heads, HW]
+        query, key, value = (
+            part.reshape(batch, self.heads, channels // self.heads, height * width)
+            for part in self.qkv(x).chunk(3, dim=1)
+        )  # each [B, heads, C/heads, HW]
         cosines = functional.normalize(query, dim=-1) @ functional.normalize(key, dim=-1).transpose(-2, -1)
         attention = (cosines * self.temperature).softmax(dim=-1)  # [B, heads, C/heads, C/heads]
         mixed: torch.Tensor = self.project((attention @ value).reshape(batch, channels, height, width))
