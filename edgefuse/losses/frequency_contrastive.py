@@ -15,6 +15,7 @@ from edgefuse.losses._protocol import Loss
 __all__ = ["FrequencyContrastiveLoss", "adaptive_weight", "frequency_contrastive"]
 
 Negatives = Literal["consistent", "printed"]
+Saliency = Literal["joint", "printed"]
 
 _LEAST_NEGATIVE = 1e-3
 """Smallest negative distance, as a share of the sources' spectra.
@@ -29,7 +30,13 @@ _LEAST_DEVIATION = 1e-6
 
 @in_full_precision
 def frequency_contrastive(
-    fused: Tensor, ir: Tensor, vis: Tensor, *, negatives: Negatives = "consistent", epsilon: float = 1e-9
+    fused: Tensor,
+    ir: Tensor,
+    vis: Tensor,
+    *,
+    saliency: Saliency = "joint",
+    negatives: Negatives = "consistent",
+    epsilon: float = 1e-9,
 ) -> Tensor:
     """Draw the fused spectrum to the infrared's where w is 1 and to the visible's elsewhere, away from the reverse.
 
@@ -42,6 +49,7 @@ def frequency_contrastive(
         fused: The fused luminance, in [0, 1].  # [B, 1, H, W]
         ir: The infrared image.  # [B, 1, H, W]
         vis: The visible luminance.  # [B, 1, H, W]
+        saliency: Which w; see ``adaptive_weight``.
         negatives: ``"consistent"``, or Eq. 12's pairs as ``"printed"``.
         epsilon: ε of Eq. 10.
 
@@ -50,11 +58,11 @@ def frequency_contrastive(
 
     Raises:
         InputError: The pictures differ in shape or are no (B, 1, H, W) tensors.
-        UsageError: The kind of negatives is unknown, or ε is not positive.
+        UsageError: The kind of saliency or of negatives is unknown, or ε is not positive.
     """
     check_images(fused=fused, ir=ir, vis=vis)
-    _check_options(negatives, epsilon)
-    inside = adaptive_weight(ir, vis)
+    _check_options(saliency, negatives, epsilon)
+    inside = adaptive_weight(ir, vis, saliency=saliency)
     outside = 1 - inside
     parts = torch.cat([image * part for image in (fused, ir, vis) for part in (inside, outside)], dim=1)  # [B, 6, H, W]
     fused_in, fused_out, ir_in, ir_out, vis_in, vis_out = torch.fft.rfft2(parts, norm="ortho").unbind(1)
@@ -72,44 +80,61 @@ def frequency_contrastive(
 class FrequencyContrastiveLoss(Loss):
     """``frequency_contrastive`` as a module."""
 
-    def __init__(self, *, negatives: Negatives = "consistent", epsilon: float = 1e-9) -> None:
-        _check_options(negatives, epsilon)
-        super().__init__(frequency_contrastive, negatives=negatives, epsilon=epsilon)
+    def __init__(
+        self, *, saliency: Saliency = "joint", negatives: Negatives = "consistent", epsilon: float = 1e-9
+    ) -> None:
+        _check_options(saliency, negatives, epsilon)
+        super().__init__(frequency_contrastive, saliency=saliency, negatives=negatives, epsilon=epsilon)
 
 
 @in_full_precision
 @torch.no_grad()
-def adaptive_weight(ir: Tensor, vis: Tensor) -> Tensor:
-    """Return where the infrared counts: w of Eq. 9.
+def adaptive_weight(ir: Tensor, vis: Tensor, *, saliency: Saliency = "joint") -> Tensor:
+    """Return where the infrared counts: w of Eq. 9, the pixels of combined saliency above its mean plus deviation.
+
+    Eq. 9 combines the saliencies a of the infrared and b of ``ir - vis`` as ``(a (1 - b) + b (1 - a)) / 2``, which is
+    largest where one is high and the other low: lamps, which the infrared does not see, and not people. With the signs
+    of the released code, ``(a (1 + b) + b (1 + a)) / 2``, it is largest where the infrared is bright and brighter than
+    the visible, the foreground that the text wants marked.
 
     Args:
         ir: The infrared image, in [0, 1].  # [B, 1, H, W]
         vis: The visible luminance.  # [B, 1, H, W]
+        saliency: ``"joint"``, with (1 + b) and (1 + a), or ``"printed"``.
 
     Returns:
-        1 where the combined saliency of the infrared and of ``ir - vis`` exceeds its mean by more than its standard
-        deviation, else 0; statistics are those of one picture, and a flat one has no such place.  # [B, 1, H, W]
+        1 at those pixels and 0 elsewhere; statistics are those of one picture, and a flat one has none.  # [B, 1, H, W]
 
     Raises:
         InputError: The pictures differ in shape or are no (B, 1, H, W) tensors.
+        UsageError: The kind of saliency is unknown.
     """
     check_images(ir=ir, vis=vis)
+    _check_saliency(saliency)
+    sign = 1 if saliency == "joint" else -1
     of_ir, of_difference = _saliency(ir), _saliency(ir - vis)
-    combined = (of_ir * (1 - of_difference) + of_difference * (1 - of_ir)) / 2
+    combined = (of_ir * (1 + sign * of_difference) + of_difference * (1 + sign * of_ir)) / 2
     deviation, mean = torch.std_mean(combined, dim=(1, 2, 3), correction=0, keepdim=True)
     return (combined > mean + deviation).to(ir.dtype)
 
 
-def _check_options(negatives: str, epsilon: float) -> None:
-    """Refuse pairs that do not exist and a quotient that could divide by zero."""
+def _check_options(saliency: str, negatives: str, epsilon: float) -> None:
+    """Refuse weights and pairs that do not exist, and a quotient that could divide by zero."""
+    _check_saliency(saliency)
     if negatives not in get_args(Negatives):
         raise UsageError(f"negatives must be one of {', '.join(get_args(Negatives))}, got {negatives!r}")
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise UsageError(f"epsilon must be finite and above 0, got {epsilon!r}")
 
 
+def _check_saliency(saliency: str) -> None:
+    """Refuse a combination that does not exist."""
+    if saliency not in get_args(Saliency):
+        raise UsageError(f"saliency must be one of {', '.join(get_args(Saliency))}, got {saliency!r}")
+
+
 def _saliency(image: Tensor) -> Tensor:
-    """Sigmoid of the standardised picture."""
+    """Sigmoid of the standardised picture, S of Eq. 9."""
     deviation, mean = torch.std_mean(image, dim=(1, 2, 3), correction=0, keepdim=True)
     return torch.sigmoid((image - mean) / deviation.clamp(min=_LEAST_DEVIATION))
 

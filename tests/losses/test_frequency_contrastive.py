@@ -14,16 +14,16 @@ from edgefuse.errors import UsageError
 from edgefuse.losses import FrequencyContrastiveLoss, adaptive_weight, frequency_contrastive
 
 
-def slow_weight(ir: np.ndarray, vis: np.ndarray) -> np.ndarray:
-    """w of Eq. 9 for one pair of (H, W) planes."""
+def slow_weight(ir: np.ndarray, vis: np.ndarray, *, saliency: str) -> np.ndarray:
+    """w of Eq. 9 for one pair of (H, W) planes, as printed or with both signs turned."""
 
-    def saliency(plane: np.ndarray) -> np.ndarray:
+    def standardised(plane: np.ndarray) -> np.ndarray:
         mean = plane.mean()
         deviation = math.sqrt(((plane - mean) ** 2).mean())
         return np.array([[1 / (1 + math.exp(-(value - mean) / deviation)) for value in row] for row in plane])
 
-    of_ir, of_difference = saliency(ir), saliency(ir - vis)
-    combined = (of_ir * (1 - of_difference) + of_difference * (1 - of_ir)) / 2
+    a, b = standardised(ir), standardised(ir - vis)
+    combined = (a * (1 - b) + b * (1 - a)) / 2 if saliency == "printed" else (a * (1 + b) + b * (1 + a)) / 2
     return (combined > combined.mean() + math.sqrt(((combined - combined.mean()) ** 2).mean())).astype(float)
 
 
@@ -37,7 +37,7 @@ def slow_spectrum(plane: np.ndarray) -> np.ndarray:
     return matrix(plane.shape[0]) @ plane @ matrix(plane.shape[1])
 
 
-def restated(images, *, negatives: str) -> float:
+def restated(images, *, saliency: str, negatives: str) -> float:
     """The mean quotient of a batch, pair by pair."""
 
     def distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -45,7 +45,7 @@ def restated(images, *, negatives: str) -> float:
 
     quotients = []
     for fused, ir, vis in zip(*(image.numpy()[:, 0] for image in images), strict=True):
-        w = slow_weight(ir, vis)
+        w = slow_weight(ir, vis, saliency=saliency)
         positive = distance(fused * w, ir * w) + distance(fused * (1 - w), vis * (1 - w))
         pairs = [(fused * w, ir * (1 - w)), (fused * w, vis * w)]
         if negatives == "printed":
@@ -57,20 +57,23 @@ def restated(images, *, negatives: str) -> float:
 
 
 @pytest.mark.parametrize("size", [(12, 16), (13, 15), (2, 3), (7, 1)])
+@pytest.mark.parametrize("saliency", ["joint", "printed"])
 @pytest.mark.parametrize("negatives", ["consistent", "printed"])
-def test_equals_its_definition(pictures, size, negatives):
-    """Even and odd sizes, both sets of negatives, against two-sided spectra by matrix products."""
-    images = pictures(*size)
-    loss = frequency_contrastive(*images, negatives=negatives)
-    assert float(loss) == pytest.approx(restated(images, negatives=negatives), rel=1e-10)
-    assert torch.equal(FrequencyContrastiveLoss(negatives=negatives)(*images), loss)
+def test_equals_its_definition(pictures, size, saliency, negatives):
+    """Even and odd sizes, both weights and sets of negatives, against two-sided spectra by matrix products."""
+    images, options = pictures(*size), {"saliency": saliency, "negatives": negatives}
+    loss = frequency_contrastive(*images, **options)
+    assert float(loss) == pytest.approx(restated(images, **options), rel=1e-10)
+    assert torch.equal(FrequencyContrastiveLoss(**options)(*images), loss)
 
 
-def test_the_adaptive_weight_equals_its_definition(pictures):
-    """w of Eq. 9, picture by picture."""
+@pytest.mark.parametrize("saliency", ["joint", "printed"])
+def test_the_adaptive_weight_equals_its_definition(pictures, saliency):
+    """w of Eq. 9 and its mended form, picture by picture."""
     _, ir, vis = pictures(16, 16, batch=3)
-    expected = [slow_weight(i, v) for i, v in zip(ir[:, 0].numpy(), vis[:, 0].numpy(), strict=True)]
-    weight = adaptive_weight(ir, vis)
+    planes = zip(ir[:, 0].numpy(), vis[:, 0].numpy(), strict=True)
+    expected = [slow_weight(i, v, saliency=saliency) for i, v in planes]
+    weight = adaptive_weight(ir, vis, saliency=saliency)
     np.testing.assert_array_equal(weight[:, 0].numpy(), np.stack(expected))
     assert 0 < float(weight.mean()) < 0.5
 
@@ -119,6 +122,21 @@ def test_a_black_infrared_frame_gives_a_bounded_step():
         assert float(fused.grad.abs().max()) < 1000.0
 
 
+def test_the_weight_marks_hot_targets_as_printed_it_does_not(shared):
+    """On the masked people and vehicles of TNO the mended weight covers 86 % of the target, the printed one 4 %."""
+    covered = {"joint": [], "printed": []}
+    folder = shared / "data" / "tno" / "test"
+    for mask_file in sorted((folder / "mask").iterdir()):
+        files = (mask_file, folder / "ir" / mask_file.name, folder / "vis" / mask_file.name)
+        mask, ir, vis = (
+            torch.from_numpy(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE))[None, None] / 255 for file in files
+        )
+        for saliency, values in covered.items():
+            values.append(float(adaptive_weight(ir, vis, saliency=saliency)[mask > 0.5].mean()))
+    assert np.mean(covered["joint"]) > 0.8
+    assert np.mean(covered["printed"]) < 0.1
+
+
 @pytest.mark.parametrize("pair", ["msrs/test/{}/00103D.png", "tno/test/{}/05.png", "mri_ct/test/{}/18.png"])
 def test_the_least_negative_leaves_natural_pairs_alone(shared, monkeypatch, pair):
     """Even five hundred times the limit would change nothing on real images and on any of their simple fusions."""
@@ -131,10 +149,15 @@ def test_the_least_negative_leaves_natural_pairs_alone(shared, monkeypatch, pair
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"negatives": "all"}, "consistent, printed"), ({"epsilon": 0.0}, "epsilon")]
+    ("options", "message"),
+    [
+        ({"saliency": "all"}, "joint, printed"),
+        ({"negatives": "all"}, "consistent, printed"),
+        ({"epsilon": 0.0}, "epsilon"),
+    ],
 )
 def test_bad_options_are_refused(pictures, options, message):
-    """Unknown negatives and an ε without effect are answered with what is allowed."""
+    """Unknown weights or negatives and an ε without effect are answered with what is allowed."""
     with pytest.raises(UsageError, match=message):
         FrequencyContrastiveLoss(**options)
     with pytest.raises(UsageError, match=message):
