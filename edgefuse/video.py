@@ -17,7 +17,7 @@ from edgefuse.fuser import Fuser
 
 __all__ = ["VideoInfo", "fuse_videos", "probe"]
 
-_CODEC_OF_SUFFIX = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+_CODEC_OF_SUFFIX = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "FFV1", ".avi": "MJPG"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def fuse_videos(
         fuser: Fuses each pair.
         ir: Infrared video, registered to the visible one.
         vis: Visible video.
-        output: File to write: .mp4, .mov or .mkv (MPEG-4) or .avi (Motion JPEG).
+        output: File to write: .mkv (FFV1, lossless), .mp4, .m4v or .mov (MPEG-4) or .avi (Motion JPEG).
         on_frame: Called with (ir, vis, fused) after each frame.
 
     Returns:
