@@ -66,8 +66,8 @@ class VarianceGuidedLoss(Loss):
 
 def _check_options(window: int, reading: str) -> None:
     """Refuse windows without a centre and readings that do not exist."""
-    if window < 1 or window % 2 == 0:
-        raise UsageError(f"window must be odd and at least 1, got {window!r}")
+    if not isinstance(window, int) or window < 1 or window % 2 == 0:
+        raise UsageError(f"window must be an odd whole number of at least 1, got {window!r}")
     if reading not in get_args(Reading):
         raise UsageError(f"reading must be one of {', '.join(get_args(Reading))}, got {reading!r}")
 

@@ -111,3 +111,17 @@ def test_compiles_without_a_graph_break(name):
     torch.compiler.reset()
     compiled = torch.compile(create(name), backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(fused, ir, vis, context), create(name)(fused, ir, vis, context))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", names())
+def test_a_gpu_gives_the_values_of_the_cpu(name, cuda_device):
+    """Value and gradient on the GPU are those of the CPU within float32 rounding."""
+    results = []
+    for device in ("cpu", cuda_device):
+        fused, ir, vis = (image.to(device) for image in SCENES["textured"])
+        fused.requires_grad_()
+        value = create(name)(fused, ir, vis, LossContext(fused, (fused,), ((ir > vis).float(),)))
+        (gradient,) = torch.autograd.grad(value, fused)
+        results.append((value.detach().cpu(), gradient.cpu()))
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)

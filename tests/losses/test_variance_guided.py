@@ -61,7 +61,10 @@ def test_gradient_is_right_in_double_precision(pictures):
     assert torch.autograd.gradcheck(variance_guided, [image.requires_grad_() for image in pictures(5, 6)])
 
 
-@pytest.mark.parametrize(("options", "message"), [({"window": 8}, "odd"), ({"reading": "other"}, "intended, printed")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"window": 8}, "odd"), ({"window": 9.0}, "odd whole"), ({"reading": "other"}, "intended, printed")],
+)
 def test_bad_options_are_refused(pictures, options, message):
     """Even windows and unknown readings are answered with what is allowed."""
     with pytest.raises(UsageError, match=message):
