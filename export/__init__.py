@@ -1,5 +1,21 @@
 """From PyTorch to ONNX, and from ONNX to TensorRT engines, each checked against the model that it came from."""
 
-# A checkout on sys.path would offer this folder as a top-level package of a name that anyone may use.
-if __name__ == "export":
-    raise ImportError("import edgefuse.export")
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgefuse.export.dft import lower_dft
+
+__all__ = ["lower_dft"]
+
+_HOME = {"lower_dft": "edgefuse.export.dft"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: what reads a manifest or an engine needs neither onnx nor torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'edgefuse.export' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,305 @@
+"""Tensors whose axes are stored in another order than the graph names them, and the nodes that move between the two.
+
+Lowering a DFT pays when the axes may stay where the matrix products leave them. So a value of the graph can be
+*laid*: its memory holds ``stored`` axes in that order, while ``dims`` says which of them make up each dimension the
+graph knows. Transposes, reshapes, slices and shifts of a laid value cost nothing: they rewrite ``dims`` and
+``picks``. Nodes are emitted only when a value is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgefuse.export.dft._cost import Cost
+
+__all__ = ["Axis", "Emitter", "Laid"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One axis in memory; two axes are the same only if they are one object.
+
+    Attributes:
+        length: Length that the graph sees, or None where it is dynamic.
+        order: For a spectrum, the frequency held at each stored position; None stands for the natural order.
+        spectral: Whether it is the axis of a spectrum, whose order may change freely.
+    """
+
+    length: int | None
+    order: NDArray[np.int64] | None = None
+    spectral: bool = False
+
+    @property
+    def size(self) -> int | None:
+        """Stored length, which exceeds ``length`` where a spectrum holds a frequency twice."""
+        return self.length if self.order is None else len(self.order)
+
+    @property
+    def holds_duplicates(self) -> bool:
+        """Whether some frequency is stored at two positions."""
+        return self.order is not None and len(self.order) != self.length
+
+    def first_positions(self) -> NDArray[np.int64]:
+        """For every index that the graph knows, the first position that holds it."""
+        if self.order is None:
+            return np.arange(self.length or 0)
+        return np.unique(self.order, return_index=True)[1].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A value of the graph with its own axis order.
+
+    Attributes:
+        value: The emitted value; its memory holds ``stored`` in order, whatever its shape.
+        stored: Axes in memory order.
+        dims: For every dimension of the graph's value the axes that make it up, outer first; an empty one has length 1.
+        picks: Indices still to be selected along an axis. An axis in no dimension has exactly one.
+    """
+
+    value: Any
+    stored: tuple[Axis, ...]
+    dims: tuple[tuple[Axis, ...], ...]
+    picks: Mapping[Axis, NDArray[np.int64]] = field(default_factory=dict)
+
+    def length(self, axis: Axis) -> int | None:
+        """Length of an axis after its pick."""
+        return len(self.picks[axis]) if axis in self.picks else axis.length
+
+    def shape(self) -> tuple[int | None, ...]:
+        """Shape that the graph sees."""
+        return tuple(_product(self.length(axis) for axis in dim) for dim in self.dims)
+
+    def with_pick(self, axis: Axis, index: NDArray[np.int64]) -> Laid:
+        """Select along an axis, on top of an earlier selection."""
+        index = self.picks[axis][index] if axis in self.picks else index
+        picks = {key: pick for key, pick in self.picks.items() if key is not axis}
+        if axis.length is None or not np.array_equal(index, np.arange(axis.length)):
+            picks[axis] = index
+        return replace(self, picks=picks)
+
+
+def _product(lengths: Any) -> int | None:
+    product = 1
+    for length in lengths:
+        if length is None:
+            return None
+        product *= length
+    return product
+
+
+class Emitter:
+    """Inserts nodes into a graph before an anchor, and keeps count of what they cost.
+
+    Args:
+        graph: Graph to extend.
+        cost: Where to add up the work of the emitted nodes.
+        constants: Initializers by content, so that equal matrices are stored once.
+    """
+
+    def __init__(self, graph: Any, cost: Cost, constants: dict[tuple[Any, ...], Any]) -> None:
+        self.graph = graph
+        self.cost = cost
+        self.anchor: Any = None
+        self._constants = constants
+        self._shapes: dict[Any, tuple[int | None, ...]] = {}
+        self._unshaped: dict[Any, Any] = {}
+        self._views: dict[Any, Any] = {}
+        self._selections: dict[Any, tuple[Any, Axis]] = {}
+        self._renamed: dict[Any, Axis] = {}
+
+    def constant(self, array: Array) -> Any:
+        """An initializer with this content."""
+        array = np.ascontiguousarray(array)
+        key = (id(self.graph), array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            value = ir.val(f"lower_dft.constant_{len(self._constants)}", const_value=ir.tensor(array))
+            self.graph.register_initializer(value)
+            self._constants[key] = value
+        return self._constants[key]
+
+    def emit(
+        self,
+        op_type: str,
+        inputs: Sequence[Any],
+        shape: tuple[int | None, ...],
+        *,
+        flops: float = 0.0,
+        attributes: Mapping[str, Any] | None = None,
+        dtype: Any = None,
+    ) -> Any:
+        """Insert one node before the anchor.
+
+        Args:
+            op_type: Operator of the default domain.
+            inputs: Its inputs.
+            shape: Shape of its output; None for the dynamic axis.
+            flops: Floating-point operations, 2 a multiply-add.
+            attributes: Its attributes.
+            dtype: Element type of the output, by default the first input's.
+
+        Returns:
+            The output.
+        """
+        number = self.cost.nodes
+        node = ir.node(op_type, list(inputs), attributes=dict(attributes or {}), name=f"lower_dft.{op_type}_{number}")
+        output = node.outputs[0]
+        output.name = f"lower_dft.{op_type.lower()}_{number}"
+        output.dtype = inputs[0].dtype if dtype is None else dtype
+        output.shape = ir.Shape(list(shape))
+        self.graph.insert_before(self.anchor, node)
+        self._shapes[output] = shape
+        itemsize = output.dtype.itemsize if output.dtype is not None else 4
+        self.cost.add(op_type, itemsize * sum(self.elements(value) for value in (*inputs, output) if value), flops)
+        return output
+
+    def shape_of(self, value: Any) -> tuple[int | None, ...]:
+        """Shape of a value that has one; None for a dynamic dimension."""
+        if value not in self._shapes:
+            self._shapes[value] = tuple(dim if isinstance(dim, int) else None for dim in value.shape or ())
+        return self._shapes[value]
+
+    def elements(self, value: Any) -> int:
+        """How many elements a value holds for a batch of one."""
+        return math.prod(1 if dim is None else dim for dim in self.shape_of(value))
+
+    def view(self, value: Any, shape: tuple[int | None, ...]) -> Any:
+        """Reshape a value, unless it has that shape already."""
+        source = self._unshaped.get(value, value)
+        for candidate in (value, source):
+            if self.shape_of(candidate) == shape:
+                return candidate
+        if (source, shape) not in self._views:
+            target = self.constant(np.array([-1 if dim is None else dim for dim in shape], dtype=np.int64))
+            output = self.emit("Reshape", [source, target], shape, dtype=source.dtype)
+            self._unshaped[output] = source
+            self._views[source, shape] = output
+        return self._views[source, shape]
+
+    def grouped(self, laid: Laid, *groups: Sequence[Axis]) -> Any:
+        """View the memory of a settled value as one dimension a group of its stored axes; empty groups are left out."""
+        return self.view(laid.value, tuple(_product(axis.size for axis in group) for group in groups if group))
+
+    def transpose(self, value: Any, perm: Sequence[int]) -> Any:
+        """Transpose a value of known shape."""
+        shape = self.shape_of(value)
+        return self.emit("Transpose", [value], tuple(shape[i] for i in perm), attributes={"perm": list(perm)})
+
+    def arrange(self, laid: Laid, order: Sequence[Axis]) -> Laid:
+        """Store the axes in another order, moving as few and as large blocks as possible.
+
+        Args:
+            laid: The value.
+            order: All of its stored axes in the order wanted.
+
+        Returns:
+            The rearranged value; the same one if nothing moves.
+        """
+        order = tuple(order)
+        if order == laid.stored:
+            return laid
+        place = {axis: i for i, axis in enumerate(order)}
+        blocks: list[list[Axis]] = []
+        for axis in laid.stored:  # runs that stay together move as one block
+            if axis.size == 1:
+                continue
+            if blocks and _follows(blocks[-1][-1], axis, order):
+                blocks[-1].append(axis)
+            else:
+                blocks.append([axis])
+        if len(blocks) <= 1:
+            return replace(laid, stored=order)
+        shape = tuple(_product(axis.size for axis in block) for block in blocks)
+        perm = sorted(range(len(blocks)), key=lambda i: place[blocks[i][0]])
+        if perm == list(range(len(blocks))):
+            return replace(laid, stored=order)
+        return replace(laid, value=self.transpose(self.view(laid.value, shape), perm), stored=order)
+
+    def settle(self, laid: Laid, *, natural: bool = False) -> Laid:
+        """Carry out pending selections and drop axes that no dimension has; a shifted spectrum is only renamed.
+
+        Args:
+            laid: The value.
+            natural: Also bring every spectrum into its natural order.
+
+        Returns:
+            The value without picks.
+        """
+        for axis in laid.stored:
+            index = laid.picks.get(axis)
+            if index is not None and axis.spectral and not natural and _is_permutation(index, axis):
+                laid = self._rename(laid, axis, index)
+                continue
+            if index is None and natural and axis.order is not None:
+                index = np.arange(axis.length or 0)
+            if index is not None:
+                laid = self._select(laid, axis, index)
+        hidden = {axis for axis in laid.stored if not any(axis in dim for dim in laid.dims)}
+        return replace(laid, stored=tuple(axis for axis in laid.stored if axis not in hidden))
+
+    def _select(self, laid: Laid, axis: Axis, index: NDArray[np.int64]) -> Laid:
+        key = (laid.value, laid.stored, axis, index.tobytes())
+        if key not in self._selections:
+            place = laid.stored.index(axis)
+            before, after = laid.stored[:place], laid.stored[place + 1 :]
+            positions = axis.first_positions()[index]
+            value = self.take(self.grouped(laid, before, [axis], after), 1 if before else 0, positions)
+            self._selections[key] = value, Axis(len(index))
+        value, chosen = self._selections[key]
+        return replace(_exchanged(laid, axis, chosen), value=value)
+
+    def _rename(self, laid: Laid, axis: Axis, index: NDArray[np.int64]) -> Laid:
+        """Take a permutation of a spectrum into its order."""
+        key = (axis, index.tobytes())
+        if key not in self._renamed:
+            order = np.arange(axis.length or 0) if axis.order is None else axis.order
+            self._renamed[key] = Axis(axis.length, np.argsort(index)[order], spectral=True)
+        return _exchanged(laid, axis, self._renamed[key])
+
+    def take(self, value: Any, axis: int, positions: NDArray[np.int64]) -> Any:
+        """Select positions along one dimension: a slice where they are consecutive, a gather elsewhere."""
+        shape = list(self.shape_of(value))
+        if np.array_equal(positions, np.arange(shape[axis] or 0)):
+            return value
+        start = int(positions[0])
+        consecutive = np.array_equal(positions, np.arange(start, start + len(positions)))
+        shape[axis] = len(positions)
+        if consecutive:
+            bounds = [
+                self.constant(np.array([bound], dtype=np.int64)) for bound in (start, start + len(positions), axis)
+            ]
+            return self.emit("Slice", [value, *bounds], tuple(shape))
+        return self.emit("Gather", [value, self.constant(positions)], tuple(shape), attributes={"axis": int(axis)})
+
+    def materialise(self, laid: Laid) -> Any:
+        """The value as the graph sees it: its dimensions, in its order, in natural frequency order."""
+        laid = self.settle(laid, natural=True)
+        laid = self.arrange(laid, [axis for dim in laid.dims for axis in dim])
+        return self.view(laid.value, laid.shape())
+
+
+def _exchanged(laid: Laid, axis: Axis, new: Axis) -> Laid:
+    """Put one axis in the place of another, without its pick."""
+    picks = {key: pick for key, pick in laid.picks.items() if key is not axis}
+    dims = tuple(tuple(new if one is axis else one for one in dim) for dim in laid.dims)
+    return Laid(laid.value, tuple(new if one is axis else one for one in laid.stored), dims, picks)
+
+
+def _is_permutation(index: NDArray[np.int64], axis: Axis) -> bool:
+    return len(index) == axis.length and len(np.unique(index)) == axis.length
+
+
+def _follows(left: Axis, right: Axis, order: tuple[Axis, ...]) -> bool:
+    """Whether an axis comes right after another in an order, axes of length 1 aside."""
+    kept = [axis for axis in order if axis.size != 1]
+    place = kept.index(left)
+    return place + 1 < len(kept) and kept[place + 1] is right
