@@ -135,8 +135,10 @@ def _stretch(image: Plane) -> Plane:
 def _veil(image: Plane, random: np.random.Generator) -> Plane:
     """Blend towards a bright level by a smooth opacity: light scattered by smoke or fog adds, and hides texture."""
     coarse = random.random((5, 5)).astype(np.float32)
-    opacity = cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    opacity = np.clip(opacity, 0, 1) * random.uniform(0.4, 0.95)
+    smooth = cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    # The steeper the slope, the sharper the edge of the cloud; its middle is as dense as smoke can be, or a thin haze.
+    slope = random.uniform(1.0, 4.0)
+    opacity = np.clip(0.5 + slope * (smooth - 0.5), 0, 1) * random.uniform(0.4, 1.0)
     level = random.uniform(0.5, 1.0)
     return np.asarray(image * (1 - opacity) + level * opacity, np.float32)
 

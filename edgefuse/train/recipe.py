@@ -23,11 +23,10 @@ RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "step"]
 TrainPrecision = Literal["fp32", "bf16", "fp16"]
-Task = Literal["fuse", "reconstruct"]
 
 Table = dict[str, Any]
 
-_STAGE_KEYS = ("task", "losses", "augmentation", "train", "freeze")
+_STAGE_KEYS = ("network", "losses", "augmentation", "train", "freeze")
 Settings = TypeVar("Settings")
 
 
@@ -134,8 +133,7 @@ class Stage:
 
     Attributes:
         name: Its name.
-        task: ``fuse``, or ``reconstruct``: the network's ``forward_structure`` renders its inputs again, and the losses
-            hold each rendering against its own input (SSPFusion's first stage).
+        network: Attributes of the network that the stage sets, such as SSPFusion's ``training_stage``.
         losses: Terms as `edgefuse.losses.compose` takes them.
         augmentation: How samples are drawn.
         train: Length, batch, optimisers, schedule.
@@ -146,11 +144,8 @@ class Stage:
     losses: Mapping[str, Table]
     augmentation: Augmentation
     train: TrainSettings
-    task: Task = "fuse"
+    network: Mapping[str, Any] = field(default_factory=dict)
     freeze: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _require_choice("task", self.task, get_args(Task))
 
 
 @dataclass(frozen=True)
@@ -256,11 +251,11 @@ def _read(path: Path, *, seen: tuple[Path, ...]) -> Table:
 
 
 def _merge(base: Table, over: Table) -> Table:
-    """Lay one table over another, key by key; a loss that changes its kind keeps only its weight."""
+    """Lay one table over another, key by key; another loss keeps only the weight, another model nothing."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        if not (isinstance(old, dict) and isinstance(value, dict)):
+        if not (isinstance(old, dict) and isinstance(value, dict)) or (key == "model" and _renames(old, value)):
             merged[key] = value
         elif "loss" in value and value["loss"] != old.get("loss", key):
             kept = {"weight": old["weight"]} if "weight" in old else {}
@@ -268,6 +263,10 @@ def _merge(base: Table, over: Table) -> Table:
         else:
             merged[key] = _merge(old, value)
     return merged
+
+
+def _renames(old: Table, new: Table) -> bool:
+    return "name" in new and new["name"] != old.get("name")
 
 
 def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
@@ -320,7 +319,7 @@ def _build_stage(name: str, table: Table) -> Stage:
         losses=table["losses"],
         augmentation=_settings(Augmentation, "augmentation", table.get("augmentation", {})),
         train=_settings(TrainSettings, "train", {**train, "optimizers": optimizers, "schedule": schedule}),
-        task=table.get("task", "fuse"),
+        network=dict(table.get("network", {})),
         freeze=tuple(table.get("freeze", ())),
     )
 

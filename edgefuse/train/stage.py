@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,7 @@ from edgefuse.losses import LossContext, compose
 from edgefuse.train.checkpoint import Position
 from edgefuse.train.interruption import StopRequest
 from edgefuse.train.loading import Batch, BatchOrder, batch_loader
-from edgefuse.train.recipe import Stage, Task
+from edgefuse.train.recipe import Stage
 from edgefuse.train.schedule import build_optimizers, freeze_parameters, learning_rate
 
 if TYPE_CHECKING:
@@ -34,18 +34,13 @@ class DivergedError(EdgeFuseError):
 class _TrainingNetwork(nn.Module):
     """Gives any network the dictionary of outputs that losses read, through whatever wraps it for several processes."""
 
-    def __init__(self, network: nn.Module, task: Task) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        method = "forward_structure" if task == "reconstruct" else "forward_train"
-        if task == "reconstruct" and not hasattr(network, method):
-            raise UsageError(f"{type(network).__name__} has no {method}, so no stage can have the task reconstruct")
-        self._method = method if hasattr(network, method) else None
 
     def forward(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, Any]:
-        if self._method is None:
-            return {"fused": self.network(ir, vis)}
-        outputs: dict[str, Any] = getattr(self.network, self._method)(ir, vis)
+        forward_train = getattr(self.network, "forward_train", None)
+        outputs: dict[str, Any] = forward_train(ir, vis) if forward_train else {"fused": self.network(ir, vis)}
         return outputs
 
 
@@ -77,6 +72,7 @@ class StageRun:
     ) -> None:
         self.stage, self.position, self._accelerator = stage, position, accelerator
         train = stage.train
+        _set_attributes(network, stage.network)
         freeze_parameters(network, stage.freeze)
         network.to(accelerator.device).train()
         self.optimizers = build_optimizers(network, train.optimizers)
@@ -86,7 +82,7 @@ class StageRun:
         self.steps_per_epoch = len(self._order)
         self.total_steps = train.epochs * self.steps_per_epoch
         loader = batch_loader(self._samples, self._order, workers=workers, pin=accelerator.device.type == "cuda")
-        self._network, self._loader = accelerator.prepare(_TrainingNetwork(network, stage.task), loader)
+        self._network, self._loader = accelerator.prepare(_TrainingNetwork(network), loader)
         self._wrapped = [accelerator.prepare_optimizer(optimizer) for optimizer in self.optimizers.values()]
         self._row_every = max(1, self.total_steps // _HISTORY_ROWS)
         self._pending: list[dict[str, float]] = []
@@ -129,7 +125,7 @@ class StageRun:
         """One update of the weights; the values are means over all processes."""
         self._set_rates()
         outputs = self._network(batch.ir_input, batch.vis_input)
-        report = self._losses.report(*self._pictures(outputs, batch), _context(outputs))
+        report = self._losses.report(outputs["fused"], batch.ir, batch.vis, LossContext.from_outputs(outputs))
         labels = ("loss", *report.terms)
         # All processes must agree to stop, or the others would wait forever for the one that did.
         wish = torch.tensor(float(stop.reason is not None), device=report.total.device)
@@ -144,13 +140,6 @@ class StageRun:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return terms, wished > 0
-
-    def _pictures(self, outputs: dict[str, Any], batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The picture that is judged and the two that it is judged by; a reconstruction's are both its input."""
-        if self.stage.task == "fuse":
-            return outputs["fused"], batch.ir, batch.vis
-        inputs = torch.cat([batch.ir, batch.vis])
-        return torch.cat([outputs["reconstruction_ir"], outputs["reconstruction_vis"]]), inputs, inputs
 
     def _set_rates(self) -> None:
         train = self.stage.train
@@ -197,17 +186,9 @@ class StageRun:
         return row
 
 
-def _context(outputs: dict[str, Any]) -> LossContext:
-    """What a network gives besides the fused picture, under the names that losses use."""
-    return LossContext(
-        residual_map=outputs.get("residual_map"),
-        structure_maps=tuple(outputs[name] for name in _structures(outputs)),
-        structure_targets=tuple(
-            outputs[name.replace("structure_", "structure_target_", 1)] for name in _structures(outputs)
-        ),
-    )
-
-
-def _structures(outputs: dict[str, Any]) -> list[str]:
-    """Names such as ``structure_ir_1``, whose targets are named ``structure_target_ir_1``."""
-    return [name for name in outputs if name.startswith("structure_") and not name.startswith("structure_target_")]
+def _set_attributes(network: nn.Module, attributes: Mapping[str, Any]) -> None:
+    """Put the network into the mode that a stage asks for."""
+    for name, value in attributes.items():
+        if not hasattr(network, name) or callable(getattr(network, name)):
+            raise UsageError(f"{type(network).__name__} has no setting {name} that a stage could change")
+        setattr(network, name, value)
