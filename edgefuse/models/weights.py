@@ -73,7 +73,8 @@ def save_weights(module: nn.Module, path: str | os.PathLike[str], metadata: Mapp
     path = Path(path)
     if path.suffix != ".safetensors":
         raise UsageError(f"weights are written as .safetensors, not {path.name!r}")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    # Cloned, since safetensors refuses tensors that share memory, as tied weights do.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
     payload = save(tensors, metadata=dict(metadata or {}))
     try:
         _replace_file(path, payload)

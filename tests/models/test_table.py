@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,19 +60,41 @@ def test_meta_and_real_tensors_count_alike() -> None:
     assert counted == table.count_cost(_Spectral(), height=9, width=15)
 
 
-def test_every_network_has_a_row_beside_its_paper(capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON holds all networks, with the published numbers within one percent of ours."""
+@pytest.fixture(scope="module")
+def counted() -> tuple[table.Row, ...]:
+    """All rows, counted once."""
+    return table.rows()
+
+
+def test_every_network_has_a_row_near_its_paper(counted: tuple[table.Row, ...]) -> None:
+    """All networks are there, with the published numbers within one percent of ours."""
+    assert {row.name for row in counted} == set(names())
+    for row in counted:
+        if row.published_parameters is not None:
+            assert row.parameters == pytest.approx(row.published_parameters, rel=0.01)
+        for cost, published in zip(row.costs, row.published_macs, strict=True):
+            assert cost.flops >= 2 * cost.macs > 0
+            if published is not None:
+                assert cost.macs == pytest.approx(published, rel=0.01)
+
+
+def test_documented_numbers_are_the_counted_ones(counted: tuple[table.Row, ...], repository: Path) -> None:
+    """docs/models.md shows the table as the command prints it."""
+    documented = (repository / "docs" / "models.md").read_text(encoding="utf-8")
+    for line in table.to_markdown(counted).splitlines():
+        assert line in documented
+
+
+def test_json_holds_the_rows_and_the_counter(
+    counted: tuple[table.Row, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record has a schema version and every row."""
+    monkeypatch.setattr(table, "rows", lambda: counted)
     assert table.main(["--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    rows = report["networks"]
-    assert {row["name"] for row in rows} == set(names())
-    for row in rows:
-        if row["published_parameters"] is not None:
-            assert row["parameters"] == pytest.approx(row["published_parameters"], rel=0.01)
-        for cost, published in zip(row["costs"], row["published_macs"], strict=True):
-            assert cost["flops"] >= 2 * cost["macs"] > 0
-            if published is not None:
-                assert cost["macs"] == pytest.approx(published, rel=0.01)
+    assert report["schema_version"] == 1
+    assert "torch.utils.flop_counter" in report["counter"]
+    assert [row["parameters"] for row in report["networks"]] == [row.parameters for row in counted]
 
 
 def test_markdown_names_the_counter() -> None:

@@ -37,6 +37,16 @@ def test_weights_survive_the_disk_with_their_metadata(tmp_path: Path) -> None:
         assert file.metadata() == {"recipe": "smoke"}
 
 
+def test_tied_weights_are_saved_under_both_names(tmp_path: Path) -> None:
+    """A network whose layers share a tensor survives the disk."""
+    source, target = (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(2))
+    for network in (source, target):
+        network[1].weight = network[0].weight
+    save_weights(source, tmp_path / "tied.safetensors")
+    load_weights(target, tmp_path / "tied.safetensors")
+    assert _same(source, target)
+
+
 def test_saving_replaces_the_file_in_one_step_and_leaves_nothing_else(tmp_path: Path) -> None:
     """An older file is replaced and no temporary remains."""
     path = tmp_path / "weights.safetensors"
