@@ -17,11 +17,13 @@ The paper's Table IV removes parts of the training only (masks, angle loss, synt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from edgefuse.errors import UsageError
-from edgefuse.models.base import FusionNetwork, require_positive
+from edgefuse.models.base import FusionNetwork, require_counts, require_positive
 from edgefuse.models.blocks import RestormerCNNBlock
 from edgefuse.models.registry import register
 
@@ -43,9 +45,9 @@ class AngularFuse(FusionNetwork):
     size_multiple = 16
     min_size = 16
 
-    def __init__(self, *, widths: tuple[int, int, int, int] = (8, 16, 24, 32), blocks: int = 3) -> None:
+    def __init__(self, *, widths: Sequence[int] = (8, 16, 24, 32), blocks: int = 3) -> None:
         super().__init__()
-        _check_widths(widths)
+        widths = _check_widths(widths)
         require_positive("blocks", blocks)
         self.ir_encoder = _Encoder(widths, blocks=blocks)
         self.vis_encoder = _Encoder(widths, blocks=blocks)
@@ -72,7 +74,7 @@ class AngularFuse(FusionNetwork):
 class _Encoder(nn.Module):
     """Four stages of Restormer-CNN blocks, each followed by a downsampling."""
 
-    def __init__(self, widths: tuple[int, int, int, int], *, blocks: int) -> None:
+    def __init__(self, widths: tuple[int, ...], *, blocks: int) -> None:
         super().__init__()
         inputs = (1, *widths[:-1])
         self.stages = nn.ModuleList(
@@ -93,7 +95,7 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     """Four stages, each an upsampling, the fused features of its scale, and Restormer-CNN blocks."""
 
-    def __init__(self, widths: tuple[int, int, int, int], *, blocks: int) -> None:
+    def __init__(self, widths: tuple[int, ...], *, blocks: int) -> None:
         super().__init__()
         coarse_first = widths[::-1]
         inputs = (widths[-1], *coarse_first[:-1])
@@ -119,10 +121,9 @@ def _stage(in_channels: int, width: int, *, heads: int, blocks: int) -> nn.Seque
     return nn.Sequential(*[RestormerCNNBlock(before, width, heads=heads) for before in inputs])
 
 
-def _check_widths(widths: tuple[int, ...]) -> None:
-    """Refuse widths that the four scales and their heads cannot have."""
-    valid = len(widths) == len(_HEADS) and all(
-        isinstance(width, int) and width > 0 and width % heads == 0 for width, heads in zip(widths, _HEADS, strict=True)
-    )
-    if not valid:
-        raise UsageError(f"widths must be four positive multiples of {', '.join(map(str, _HEADS))}, not {widths!r}")
+def _check_widths(widths: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths if the four scales and their heads can have them."""
+    widths = require_counts("widths", widths)
+    if len(widths) != len(_HEADS) or any(width % heads for width, heads in zip(widths, _HEADS, strict=True)):
+        raise UsageError(f"widths must be four multiples of {', '.join(map(str, _HEADS))}, not {widths!r}")
+    return widths

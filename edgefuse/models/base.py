@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from edgefuse.errors import InputError, UsageError
 
-__all__ = ["FusionNetwork", "require_choice", "require_positive"]
+__all__ = ["FusionNetwork", "require_choice", "require_counts", "require_positive"]
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -85,3 +86,10 @@ def require_positive(setting: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{setting} must be a whole number of at least 1, not {value!r}")
     return value
+
+
+def require_counts(setting: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Return the values as a tuple if they are whole numbers of at least one, one or more of them."""
+    if not isinstance(values, Sequence) or not values:
+        raise UsageError(f"{setting} must be a list of whole numbers, not {values!r}")
+    return tuple(require_positive(f"each of {setting}", value) for value in values)

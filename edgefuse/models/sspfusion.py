@@ -26,6 +26,7 @@ open is filled so:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
@@ -34,7 +35,7 @@ from torch import nn
 from torch.nn import functional
 
 from edgefuse.errors import UsageError
-from edgefuse.models.base import FusionNetwork, require_choice, require_positive
+from edgefuse.models.base import FusionNetwork, require_choice, require_counts, require_positive
 from edgefuse.models.blocks import ResidualChannelAttentionBlock
 from edgefuse.models.registry import register
 
@@ -69,20 +70,21 @@ class SSPFusion(FusionNetwork):
     def __init__(
         self,
         *,
-        widths: tuple[int, ...] = (80, 160, 240),
+        widths: Sequence[int] = (80, 160, 240),
         refining_blocks: int = 3,
-        decoder_blocks: tuple[int, ...] = (4, 2, 1),
+        decoder_blocks: Sequence[int] = (4, 2, 1),
         structure_preserving: bool = True,
         training_stage: TrainingStage = "fusion",
     ) -> None:
         super().__init__()
         self.training_stage = training_stage
-        if not widths or len(widths) != len(decoder_blocks):
+        widths = require_counts("widths", widths)
+        decoder_blocks = require_counts("decoder_blocks", decoder_blocks)
+        require_positive("refining_blocks", refining_blocks)
+        if len(widths) != len(decoder_blocks):
             raise UsageError(
                 f"widths and decoder_blocks must have one entry a scale, not {widths!r}, {decoder_blocks!r}"
             )
-        for number in (*widths, *decoder_blocks, refining_blocks):
-            require_positive("widths, refining_blocks and decoder_blocks", number)
         self.size_multiple = self.min_size = 2 ** (len(widths) - 1)
         self.extractor = _StructuralFeatureExtractor(widths)
         self.fusion = nn.ModuleList(

@@ -37,9 +37,10 @@ def test_four_stages_halve_the_size_four_times() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"widths": (8, 16, 24)}, r"widths must be four positive multiples of 1, 2, 4, 8, not \(8, 16, 24\)"),
+        ({"widths": (8, 16, 24)}, r"widths must be four multiples of 1, 2, 4, 8, not \(8, 16, 24\)"),
         ({"widths": (8, 16, 24, 30)}, "multiples of 1, 2, 4, 8"),
-        ({"widths": (8, 16, 24, 0)}, "positive"),
+        ({"widths": (8, 16, 24, 0)}, "each of widths must be a whole number of at least 1, not 0"),
+        ({"widths": 8}, "widths must be a list of whole numbers, not 8"),
         ({"blocks": 0}, "blocks must be"),
     ],
 )

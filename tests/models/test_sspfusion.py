@@ -131,7 +131,8 @@ def test_number_of_scales_sets_the_size_multiple(scales: int) -> None:
     ("settings", "message"),
     [
         ({"widths": (4, 8)}, "one entry a scale"),
-        ({"widths": ()}, "one entry a scale"),
+        ({"widths": ()}, "widths must be a list of whole numbers"),
+        ({"decoder_blocks": [1, 0, 1]}, "each of decoder_blocks must be a whole number of at least 1, not 0"),
         ({"refining_blocks": 0}, "at least 1, not 0"),
         ({"training_stage": "both"}, "training_stage must be one of"),
     ],
