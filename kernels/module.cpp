@@ -1,9 +1,11 @@
 // The compiled part of edgefuse.kernels. Each op keeps its code in its own folder and adds its functions here.
 #include <nanobind/nanobind.h>
 
+#include "gradient_loss/gradient_loss.h"
 #include "luminance/luminance.h"
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled CPU kernels of EdgeFuse.";
+    edgefuse::bind_gradient_loss(m);
     edgefuse::bind_luminance(m);
 }

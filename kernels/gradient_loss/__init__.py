@@ -7,7 +7,8 @@ Example:
     >>> gradient_loss(fused.requires_grad_(), ir, vis, direction=1.0).backward()
 """
 
-from edgefuse.kernels.gradient_loss.autograd import Backend, gradient_loss
+from edgefuse.kernels.backend import Backend
+from edgefuse.kernels.gradient_loss.autograd import gradient_loss
 from edgefuse.kernels.gradient_loss.reference import ANGLE_EPSILON, SobelGradient, sobel
 from edgefuse.kernels.gradient_loss.weights import MagnitudeNorm
 

@@ -1,20 +1,106 @@
-"""The gradient loss as a differentiable operation: arguments checked, backend chosen."""
+"""The gradient loss as a differentiable operation: arguments checked, backend chosen, compiler and autograd served."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from dataclasses import dataclass
+from typing import Any, Literal, cast, overload
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from edgefuse.errors import InputError, UsageError
+from edgefuse.errors import InputError
+from edgefuse.kernels.backend import Backend, choose_backend
+from edgefuse.kernels.gradient_loss.gradient_loss_native import native_loss
 from edgefuse.kernels.gradient_loss.reference import reference_terms
-from edgefuse.kernels.gradient_loss.weights import MagnitudeNorm, TermWeights
+from edgefuse.kernels.gradient_loss.weights import TERMS, MagnitudeNorm, TermWeights
 
-__all__ = ["Backend", "gradient_loss"]
+__all__ = ["gradient_loss"]
 
-Backend = Literal["auto", "triton", "native", "reference"]
+
+@dataclass(frozen=True)
+class _Call:
+    """What a call asks for beside its images."""
+
+    weights: TermWeights
+    backend: Backend
+    with_gradient: bool
+
+
+def _one_pass(fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
+    """Total and terms, and the gradient of the total, by a fused backend.  # [5], [B, 1, H, W] float32 or empty"""
+    if call.backend == "native":
+        return native_loss(fused, ir, vis, weights=call.weights, with_gradient=call.with_gradient)
+    from edgefuse.kernels.gradient_loss.gradient_loss_triton import triton_loss
+
+    return triton_loss(fused, ir, vis, weights=call.weights, with_gradient=call.with_gradient)
+
+
+def _times(gradient: Tensor, incoming: Tensor, dtype: torch.dtype) -> Tensor:
+    """The saved gradient times the incoming scalar, whose value stays on the device, in the image's type."""
+    if dtype == gradient.dtype:
+        return gradient * incoming
+    return torch.mul(gradient, incoming, out=torch.empty_like(gradient, dtype=dtype))
+
+
+class _GradientLoss(torch.autograd.Function):
+    """The one-pass loss in eager mode, where a registered operator would cost more than a small image's kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
+        values, gradient = _one_pass(fused, ir, vis, call)
+        ctx.save_for_backward(gradient)
+        ctx.dtype = fused.dtype
+        total, terms = values[0], values[1:]
+        ctx.mark_non_differentiable(terms)
+        return total, terms
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, incoming: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return _times(gradient, incoming, ctx.dtype), None, None, None
+
+
+@torch.library.custom_op("edgefuse::gradient_loss", mutates_args=())
+def _operator(
+    fused: Tensor,
+    ir: Tensor,
+    vis: Tensor,
+    *,
+    weights: list[float],
+    scale_weights: list[float],
+    magnitude_norm: str,
+    backend: str,
+    with_gradient: bool,
+) -> tuple[Tensor, Tensor]:
+    """The one-pass loss as an operator that ``torch.compile`` calls without looking inside."""
+    magnitude, angle, direction, max_magnitude = weights
+    norm = cast(MagnitudeNorm, magnitude_norm)
+    restored = TermWeights(magnitude, norm, angle, direction, tuple(scale_weights), max_magnitude)
+    return _one_pass(fused, ir, vis, _Call(restored, cast(Backend, backend), with_gradient))
+
+
+@_operator.register_fake
+def _(fused: Tensor, ir: Tensor, vis: Tensor, *, with_gradient: bool, **_: object) -> tuple[Tensor, Tensor]:
+    del ir, vis
+    values = fused.new_empty(1 + len(TERMS), dtype=torch.float32)
+    return values, fused.new_empty(fused.shape if with_gradient else (0,), dtype=torch.float32)
+
+
+def _setup(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: object, output: tuple[Tensor, Tensor]) -> None:
+    del keyword_only_inputs
+    ctx.save_for_backward(output[1])
+    ctx.dtype = inputs[0].dtype
+
+
+def _backward(ctx: Any, incoming: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    (gradient,) = ctx.saved_tensors
+    return (gradient * incoming[0]).to(ctx.dtype), None, None
+
+
+_operator.register_autograd(_backward, setup_context=_setup)
 
 
 @overload
@@ -114,11 +200,36 @@ def gradient_loss(
         max_magnitude=max_magnitude,
     )
     _check_images(fused=fused, ir=ir, vis=vis, n_scales=weights.n_scales)
-    if backend not in ("auto", "reference"):
-        raise UsageError(f"backend must be one of 'auto', 'reference', got {backend!r}")
-    terms = reference_terms(fused, ir, vis, weights=weights)
-    total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-    return (total, {name: value.detach() for name, value in terms.items()}) if return_terms else total
+    chosen = choose_backend(backend, fused, ir, vis, constants=(ir, vis))
+    if chosen == "reference":
+        terms = reference_terms(fused, ir, vis, weights=weights)
+        total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
+        return (total, {name: value.detach() for name, value in terms.items()}) if return_terms else total
+    call = _Call(weights, chosen, with_gradient=torch.is_grad_enabled() and fused.requires_grad)
+    total, values = (_compiled if torch.compiler.is_compiling() else _eager)(fused, ir, vis, call)
+    if not return_terms:
+        return total
+    return total, {name: value for name, value in zip(TERMS, values, strict=True) if name in weights.active}
+
+
+def _eager(fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
+    """Total, differentiable, and terms.  # [], [4]"""
+    return cast("tuple[Tensor, Tensor]", _GradientLoss.apply(fused, ir, vis, call))  # type: ignore[no-untyped-call]
+
+
+def _compiled(fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
+    """Total, differentiable, and terms.  # [], [4]"""
+    values, _ = _operator(
+        fused,
+        ir,
+        vis,
+        weights=[getattr(call.weights, name) for name in TERMS],
+        scale_weights=list(call.weights.scale_weights),
+        magnitude_norm=call.weights.magnitude_norm,
+        backend=call.backend,
+        with_gradient=call.with_gradient,
+    )
+    return values[0], values[1:].detach()
 
 
 def _check_images(*, fused: Tensor, ir: Tensor, vis: Tensor, n_scales: int) -> None:

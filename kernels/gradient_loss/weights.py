@@ -12,6 +12,7 @@ from edgefuse.errors import UsageError
 __all__ = ["TERMS", "MagnitudeNorm", "TermWeights"]
 
 MagnitudeNorm = Literal["l1", "l2"]
+_NORMS = get_args(MagnitudeNorm)
 
 TERMS = ("magnitude", "angle", "direction", "max_magnitude")
 """The terms in the order in which every backend reports them."""
@@ -38,12 +39,12 @@ class TermWeights:
     max_magnitude: float
 
     def __post_init__(self) -> None:
-        if self.magnitude_norm not in get_args(MagnitudeNorm):
-            allowed = ", ".join(repr(norm) for norm in get_args(MagnitudeNorm))
+        if self.magnitude_norm not in _NORMS:
+            allowed = ", ".join(repr(norm) for norm in _NORMS)
             raise UsageError(f"magnitude_norm must be one of {allowed}, got {self.magnitude_norm!r}")
         if not self.scale_weights:
             raise UsageError("scales must name at least one scale")
-        for name, value in [*((name, getattr(self, name)) for name in TERMS), ("scales", sum(self.scale_weights))]:
+        for name, value in (*((name, getattr(self, name)) for name in TERMS), ("scales", sum(self.scale_weights))):
             if not math.isfinite(value):
                 raise UsageError(f"{name} must be finite, got {value!r}")
         if not self.active:

@@ -207,3 +207,150 @@ def test_integer_images_are_refused() -> None:
 def test_package_exports_what_it_names() -> None:
     """Every public name exists."""
     assert all(hasattr(package, name) for name in package.__all__)
+
+
+NATIVE_TERMS = [*SINGLE_TERMS, {"magnitude": 5.0, "angle": 1.0, "direction": 0.5, "scales": 2, "max_magnitude": 50.0}]
+
+
+def _run(images: Images, **options: object) -> Images:
+    """Loss and gradient of the fused image, under a cotangent that is not one."""
+    fused = images[0].detach().clone().requires_grad_()
+    loss = gradient_loss(fused, *images[1:], **options)
+    (0.7 * loss).backward()
+    assert fused.grad is not None
+    return loss.detach(), fused.grad
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("options", NATIVE_TERMS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 9), (1, 8, 1), (2, 17, 33), (1, 127, 65)])
+def test_native_agrees_with_the_reference(shape, options, as_good_as_eager) -> None:
+    """The C++ result is as close to the float64 reference as the float32 reference is, at any size."""
+    if options.get("direction") and min(shape[1:]) < 4:
+        options = {**options, "scales": 1}
+    batch, height, width = shape
+    images = _images((batch, 1, height, width), seed=1, dtype=torch.float32)
+    for image in images:
+        image[..., : height // 2, : width // 2] = 0.5
+    actual = _run(images, backend="native", **options)
+    eager = _run(images, backend="reference", **options)
+    exact = _run(tuple(image.double() for image in images), backend="reference", **options)
+    as_good_as_eager(actual[0], eager=eager[0], exact=exact[0], scale=1.0)
+    as_good_as_eager(actual[1], eager=eager[1], exact=exact[1])
+
+
+def test_native_equals_the_reference_to_a_millionth_at_training_size() -> None:
+    """At 16×1×128×128 value and gradient differ from the reference by less than 1e-6."""
+    images = _images((16, 1, 128, 128), dtype=torch.float32)
+    for options in ({"magnitude": 5.0, "angle": 1.0}, {"direction": 1.0}, {"max_magnitude": 1.0}):
+        actual, expected = _run(images, backend="native", **options), _run(images, backend="reference", **options)
+        assert actual[0].item() == pytest.approx(expected[0].item(), rel=1e-6)
+        assert (actual[1] - expected[1]).abs().max() < 1e-6
+
+
+def test_native_takes_any_strides() -> None:
+    """Transposed, sliced and broadcast images give the result of their copies."""
+    fused, ir, vis = _images((2, 1, 20, 26), dtype=torch.float32)
+    strided = (
+        fused.transpose(2, 3).contiguous().transpose(2, 3),
+        torch.stack([ir, ir], dim=-1)[..., 0],
+        vis[:1].expand(2, -1, -1, -1),
+    )
+    assert not any(image.is_contiguous() for image in strided)
+    options = {"magnitude": 1.0, "direction": 1.0, "backend": "native"}
+    actual, expected = _run(strided, **options), _run(tuple(image.contiguous() for image in strided), **options)
+    assert torch.equal(actual[0], expected[0])
+    assert torch.equal(actual[1], expected[1])
+
+
+def test_native_result_does_not_depend_on_the_number_of_threads() -> None:
+    """One thread and several give the same bits."""
+    images = _images((3, 1, 150, 131), dtype=torch.float32)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2, 7):
+            torch.set_num_threads(count)
+            results.append(_run(images, angle=1.0, direction=1.0, backend="native"))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(result[part], results[0][part]) for result in results for part in (0, 1))
+
+
+def test_auto_differentiates_with_respect_to_sources_by_the_reference() -> None:
+    """A source that asks for its gradient gets it, and a fused backend asked for by name is refused."""
+    fused, ir, vis = _images((1, 1, 8, 8), dtype=torch.float32)
+    ir.requires_grad_()
+    gradient_loss(fused, ir, vis, magnitude=1.0).backward()
+    assert ir.grad is not None
+    assert ir.grad.abs().max() > 0
+    with pytest.raises(UsageError, match="only the reference differentiates"):
+        gradient_loss(fused, ir, vis, magnitude=1.0, backend="native")
+
+
+def test_fused_backends_say_why_they_refuse() -> None:
+    """A backend that cannot take the tensors names the type or the device."""
+    images = _images((1, 1, 8, 8), dtype=torch.float64)
+    with pytest.raises(UsageError, match=r"'native' cannot serve this call: it takes torch\.float32 .*float64"):
+        gradient_loss(*images, magnitude=1.0, backend="native")
+    with pytest.raises(UsageError, match="'triton' cannot serve this call"):
+        gradient_loss(*images, magnitude=1.0, backend="triton")
+
+
+def test_second_derivative_is_refused_not_wrong() -> None:
+    """The one-pass backends refuse a second derivative instead of returning zero."""
+    fused, ir, vis = _images((1, 1, 8, 8), dtype=torch.float32)
+    fused.requires_grad_()
+    loss = gradient_loss(fused, ir, vis, magnitude=1.0, magnitude_norm="l2", backend="native")
+    (first,) = torch.autograd.grad(loss, fused, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        first.sum().backward()
+
+
+def test_compiled_loss_has_no_graph_break_and_the_same_gradient() -> None:
+    """``torch.compile`` takes the loss as one graph, and neither value nor gradient changes."""
+    images = _images((1, 1, 12, 16), dtype=torch.float32)
+    compiled = torch.compile(gradient_loss, fullgraph=True, backend="aot_eager")
+    fused = images[0].clone().requires_grad_()
+    loss = compiled(fused, *images[1:], magnitude=5.0, angle=1.0, backend="native")
+    (0.7 * loss).backward()
+    expected = _run(images, magnitude=5.0, angle=1.0, backend="native")
+    assert torch.equal(loss, expected[0])
+    assert torch.equal(fused.grad, expected[1])
+
+
+def test_operator_is_registered_correctly() -> None:
+    """PyTorch's own checks of a registered operator pass."""
+    images = [
+        image.requires_grad_(index == 0) for index, image in enumerate(_images((2, 1, 9, 8), dtype=torch.float32))
+    ]
+    options = {"weights": [5.0, 1.0, 1.0, 1.0], "scale_weights": [1.0, 0.5], "magnitude_norm": "l1"}
+    torch.library.opcheck(
+        torch.ops.edgefuse.gradient_loss.default, tuple(images), {**options, "backend": "native", "with_gradient": True}
+    )
+
+
+def test_autocast_changes_nothing() -> None:
+    """Under autocast the loss stays float32 and equal."""
+    images = _images((1, 1, 10, 10), dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for backend in ("native", "reference"):
+            inside = _run(images, angle=1.0, backend=backend)
+            assert inside[0].dtype == torch.float32
+            assert torch.equal(inside[0], _run(images, angle=1.0, backend=backend)[0])
+    assert inside[1].dtype == torch.float32
+
+
+def test_native_refuses_arrays_that_do_not_fit() -> None:
+    """The extension checks what it is given, whoever calls it."""
+    from edgefuse.kernels import _native
+
+    image = np.zeros((1, 1, 4, 4), np.float32)
+    options = {"magnitude": 1.0, "squared": False, "angle": 0.0, "direction": 1.0, "max_magnitude": 0.0}
+    options.update(angle_epsilon=1e-3, threads=1)
+    with pytest.raises(ValueError, match="differ in shape"):
+        _native.gradient_loss(image, image[..., :3], image, None, scale_weights=[1.0], **options)
+    with pytest.raises(ValueError, match="too small"):
+        _native.gradient_loss(image, image, image, None, scale_weights=[1.0] * 4, **options)
+    with pytest.raises(TypeError):
+        _native.gradient_loss(image.astype(np.float64), image, image, None, scale_weights=[1.0], **options)

@@ -1,0 +1,252 @@
+// Gradient loss of the CPU: value and derivative in one sweep over the rows of the three images.
+//
+// Ownership: images and the gradient's memory are borrowed for the call, scratch is freed before it returns. Thread-safety: no
+// shared state; the GIL is released while pixels are touched. Results do not depend on the number of threads.
+#include "gradient_loss/gradient_loss.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <nanobind/stl/optional.h>
+
+#include "gradient_loss/rows.h"
+#include "parallel.h"
+
+namespace nb = nanobind;
+
+namespace edgefuse {
+namespace gradient_loss {
+namespace {
+
+using Index = std::int64_t;
+using Image = nb::ndarray<const float, nb::shape<-1, 1, -1, -1>, nb::device::cpu>;
+using Gradient = nb::ndarray<float, nb::shape<-1, 1, -1, -1>, nb::c_contig, nb::device::cpu>;
+
+struct Options {
+    Sums weight;
+    bool squared;
+    float epsilon_squared;
+};
+
+// The planes of one image, at any strides.
+struct Planes {
+    const float *data;
+    Index plane_stride, row_stride, stride;
+    const float *row(Index plane, Index y) const { return data + plane * plane_stride + y * row_stride; }
+};
+
+// The three images at one scale, and where their gradient goes (null: not wanted).
+struct Level {
+    Planes fused, ir, vis;
+    Index batch, height, width;
+    float *gradient;
+    const Level *coarser;
+
+    Index pixels() const { return batch * height * width; }
+    float *gradient_row(Index plane, Index y) const { return gradient + (plane * height + y) * width; }
+};
+
+// Rows of a strip that are alive at a time, each starting on a cache line.
+class Strip {
+public:
+    explicit Strip(Index width)
+        : width_(width), pitch_((width + kLine - 1) / kLine * kLine), memory_(static_cast<std::size_t>(pitch_ * kRows + kLine), 0.0f) {
+        void *start = memory_.data();
+        std::size_t space = memory_.size() * sizeof(float);
+        base_ = static_cast<float *>(std::align(kLine * sizeof(float), space - kLine * sizeof(float), start, space));
+    }
+
+    // Rings of three rows, each row in its horizontal halves.
+    enum Ring { kFused, kIr, kVis, kSlope, kRings };
+    float *difference(Ring ring, Index y) { return row(6 * ring + y % 3); }
+    float *smooth(Ring ring, Index y) { return row(6 * ring + 3 + y % 3); }
+    float *single(Index i) { return row(6 * kRings + i); }
+    const float *zeros() { return row(6 * kRings + kSingles); }
+
+    void load(Ring ring, const Planes &image, Index plane, Index y) {
+        const float *source = image.row(plane, y);
+        if (image.stride != 1) {
+            float *gathered = single(0);
+            for (Index i = 0; i < width_; ++i) gathered[i] = source[i * image.stride];
+            source = gathered;
+        }
+        split_row(source, source, width_, difference(ring, y), smooth(ring, y));
+    }
+
+private:
+    static constexpr Index kLine = 16, kSingles = 2 + kTerms, kRows = 6 * kRings + kSingles + 1;
+    float *row(Index i) { return base_ + i * pitch_; }
+
+    Index width_, pitch_;
+    std::vector<float> memory_;
+    float *base_;
+};
+
+void load_row(const Level &level, Index plane, Index y, Strip &strip) {
+    strip.load(Strip::kFused, level.fused, plane, y);
+    strip.load(Strip::kIr, level.ir, plane, y);
+    strip.load(Strip::kVis, level.vis, plane, y);
+}
+
+// Evaluates row y, whose images are loaded down to row y + 1, and returns the sum of each term over it.
+Sums evaluate(const Level &level, const Options &options, Index plane, Index y, Strip &strip) {
+    const auto window = [&](Strip::Ring ring) {
+        Window rows{};
+        for (Index k = 0; k < 3; ++k) {
+            const Index q = y + k - 1;
+            const bool inside = q >= 0 && q < level.height;
+            rows.difference[k] = inside ? strip.difference(ring, q) : strip.zeros();
+            rows.smooth[k] = inside ? strip.smooth(ring, q) : strip.zeros();
+        }
+        return rows;
+    };
+    RowTask task{window(Strip::kFused), window(Strip::kIr), window(Strip::kVis), level.width, options.squared, {},
+                 options.epsilon_squared, strip.single(0), strip.single(1), {}};
+    for (int t = 0; t < kTerms; ++t) {
+        task.scale[t] = static_cast<float>(options.weight[t] / static_cast<double>(level.pixels()));
+        task.value[t] = strip.single(2 + t);
+    }
+    const Sums sums = evaluate_row(task);
+    if (level.gradient) {
+        split_row(task.dx, task.dy, level.width, strip.difference(Strip::kSlope, y), strip.smooth(Strip::kSlope, y));
+    }
+    return sums;
+}
+
+void write_row(const Level &level, Index plane, Index y, Strip &strip) {
+    Adjoint adjoint{{}, {}, level.width, nullptr, 0};
+    for (Index k = 0; k < 3; ++k) {
+        const Index q = y + k - 1;
+        const bool inside = q >= 0 && q < level.height;
+        adjoint.difference[k] = inside ? strip.difference(Strip::kSlope, q) : strip.zeros();
+        adjoint.smooth[k] = inside ? strip.smooth(Strip::kSlope, q) : strip.zeros();
+    }
+    if (level.coarser && y / 2 < level.coarser->height) {
+        adjoint.coarse = level.coarser->gradient_row(plane, y / 2);
+        adjoint.coarse_width = level.coarser->width;
+    }
+    write_gradient(adjoint, level.gradient_row(plane, y));
+}
+
+// Rows [first, last) of one plane. Their neighbours are evaluated too, since a pixel's derivative gathers from both sides, but are
+// counted by the strip that they belong to.
+void sweep(const Level &level, const Options &options, Index plane, Index first, Index last, Sums *row_sums) {
+    Strip strip(level.width);
+    const Index halo = level.gradient ? 1 : 0, begin = std::max<Index>(0, first - halo), end = std::min(level.height, last + halo);
+    for (Index y = std::max<Index>(0, begin - 1); y <= begin; ++y) load_row(level, plane, y, strip);
+    for (Index y = begin; y < end; ++y) {
+        if (y + 1 < level.height) load_row(level, plane, y + 1, strip);
+        const Sums sums = evaluate(level, options, plane, y, strip);
+        if (y >= first && y < last) row_sums[plane * level.height + y] = sums;
+        if (level.gradient && y > first) write_row(level, plane, y - 1, strip);
+    }
+    if (level.gradient && last == level.height) write_row(level, plane, last - 1, strip);
+}
+
+constexpr Index kPixelsPerThread = 16384;  // about 20 microseconds of work, what starting a thread costs
+
+// Means of every term over one level.
+Sums evaluate(const Level &level, const Options &options, int threads) {
+    std::vector<Sums> row_sums(static_cast<std::size_t>(level.batch * level.height));
+    parallel_rows(level.batch * level.height, kPixelsPerThread / level.width, threads, [&](Index begin, Index end) {
+        for (Index at = begin; at < end;) {
+            const Index plane = at / level.height, first = at % level.height;
+            const Index last = std::min(level.height, first + end - at);
+            sweep(level, options, plane, first, last, row_sums.data());
+            at += last - first;
+        }
+    });
+    Sums means{};
+    for (const Sums &row : row_sums) {
+        for (int t = 0; t < kTerms; ++t) means[t] += row[t];
+    }
+    for (double &mean : means) mean /= static_cast<double>(level.pixels());
+    return means;
+}
+
+// A level of half the size with the memory that it needs: three images, then the gradient.
+struct Coarse {
+    std::unique_ptr<float[]> memory;
+    Level level;
+};
+
+Coarse halve_level(const Level &fine, int threads) {
+    const Index height = fine.height / 2, width = fine.width / 2, size = fine.batch * height * width;
+    Coarse coarse{std::unique_ptr<float[]>(new float[size * (fine.gradient ? 4 : 3)]), {}};
+    float *base = coarse.memory.get();
+    parallel_rows(fine.batch * height, kPixelsPerThread / width, threads, [&](Index begin, Index end) {
+        for (Index at = begin; at < end; ++at) {
+            const Index plane = at / height, y = at % height;
+            const Planes *sources[3] = {&fine.fused, &fine.ir, &fine.vis};
+            for (Index k = 0; k < 3; ++k) {
+                halve(sources[k]->row(plane, 2 * y), sources[k]->row(plane, 2 * y + 1), sources[k]->stride, width,
+                      base + k * size + at * width);
+            }
+        }
+    });
+    const auto planes = [&](Index k) { return Planes{base + k * size, height * width, width, 1}; };
+    coarse.level = {planes(0), planes(1), planes(2), fine.batch, height, width, fine.gradient ? base + 3 * size : nullptr, nullptr};
+    return coarse;
+}
+
+Planes planes_of(const Image &image) { return {image.data(), image.stride(0), image.stride(2), image.stride(3)}; }
+
+// The terms, unweighted; the gradient of their weighted sum goes to `gradient`. Coarse scales come first, so that each finer one
+// adds the finished gradient of all below it while it writes its own.
+Sums compute(Level &finest, const Options &options, const std::vector<double> &scale_weights, int threads) {
+    const std::size_t n_scales = options.weight[kDirection] != 0 ? scale_weights.size() : 1;
+    std::vector<Coarse> coarse;
+    for (std::size_t s = 1; s < n_scales; ++s) coarse.push_back(halve_level(s == 1 ? finest : coarse.back().level, threads));
+    Sums terms{};
+    for (std::size_t s = n_scales; s-- > 0;) {
+        Level &level = s == 0 ? finest : coarse[s - 1].level;
+        level.coarser = level.gradient && s + 1 < n_scales ? &coarse[s].level : nullptr;
+        Options here = options;
+        if (s > 0) here.weight = {};
+        here.weight[kDirection] = options.weight[kDirection] * scale_weights[s];
+        const Sums means = evaluate(level, here, threads);
+        for (int t = 0; t < kTerms; ++t) terms[t] += t == kDirection ? scale_weights[s] * means[t] : means[t];
+    }
+    return terms;
+}
+
+Sums gradient_loss(const Image &fused, const Image &ir, const Image &vis, std::optional<Gradient> gradient, double magnitude,
+                   bool squared, double angle, double direction, const std::vector<double> &scale_weights, double max_magnitude,
+                   double angle_epsilon, int threads) {
+    const auto same = [&](const auto &other) {
+        return other.shape(0) == fused.shape(0) && other.shape(2) == fused.shape(2) && other.shape(3) == fused.shape(3);
+    };
+    if (!same(ir) || !same(vis) || (gradient && !same(*gradient))) throw nb::value_error("the images differ in shape");
+    if (fused.size() == 0 || scale_weights.empty()) throw nb::value_error("no pixels or no scales");
+    if (direction != 0 && (std::min(fused.shape(2), fused.shape(3)) >> (scale_weights.size() - 1)) == 0) {
+        throw nb::value_error("the images are too small for so many scales");
+    }
+    Level finest{planes_of(fused), planes_of(ir), planes_of(vis), static_cast<Index>(fused.shape(0)),
+                 static_cast<Index>(fused.shape(2)), static_cast<Index>(fused.shape(3)), gradient ? gradient->data() : nullptr, nullptr};
+    const Options options{{magnitude, angle, direction, max_magnitude}, squared, static_cast<float>(angle_epsilon * angle_epsilon)};
+    nb::gil_scoped_release release;
+    return compute(finest, options, scale_weights, threads);
+}
+
+}  // namespace
+}  // namespace gradient_loss
+
+void bind_gradient_loss(nb::module_ &m) {
+    m.def("gradient_loss", &gradient_loss::gradient_loss, nb::arg("fused").noconvert(), nb::arg("ir").noconvert(),
+          nb::arg("vis").noconvert(), nb::arg("gradient").noconvert().none(), nb::kw_only(), nb::arg("magnitude"), nb::arg("squared"),
+          nb::arg("angle"), nb::arg("direction"), nb::arg("scale_weights"), nb::arg("max_magnitude"), nb::arg("angle_epsilon"),
+          nb::arg("threads"),
+          "Unweighted terms (magnitude, angle, direction, max_magnitude) of float32 (B, 1, H, W) images; the "
+          "gradient of the weighted sum with respect to fused is written to gradient where it is not None.");
+}
+
+}  // namespace edgefuse

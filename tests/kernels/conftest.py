@@ -1,0 +1,40 @@
+"""Fixtures of the kernel tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+import torch
+from torch import Tensor
+
+
+class AsGoodAsEager(Protocol):
+    """Check of a result against an exact one, with eager PyTorch's own error as the measure."""
+
+    def __call__(self, actual: Tensor, *, eager: Tensor, exact: Tensor, scale: float = 0.0) -> None:
+        """Fail where ``actual`` is further from ``exact`` than twice ``eager`` and a rounding of values of a scale."""
+
+
+@pytest.fixture(scope="session")
+def as_good_as_eager() -> AsGoodAsEager:
+    """The check that an error is at most twice eager PyTorch's in the same type, or a rounding of the largest value."""
+
+    def check(actual: Tensor, *, eager: Tensor, exact: Tensor, scale: float = 0.0) -> None:
+        assert actual.shape == exact.shape
+        assert torch.isfinite(actual).all()
+        rounding = 2 * torch.finfo(actual.dtype).eps * max(scale, float(exact.abs().max()))
+        error = float((actual.double() - exact).abs().max())
+        assert error <= 2 * float((eager.double() - exact).abs().max()) + rounding
+
+    return check
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Fill what ``torch.empty`` returns with NaN, so that an element that is never written is noticed."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(before)
