@@ -78,10 +78,15 @@ def train_command(
         workers=workers,
         initial_weights=weights,
     )
-    if int(os.environ.get("RANK", "0")) == 0:
+    if _is_main():
         _report(result, as_json=json)
     if result.reason == "interrupted":
         raise typer.Exit(_EXIT_INTERRUPTED)
+
+
+def _is_main() -> bool:
+    """Whether this process speaks for all that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _list_recipes(*, as_json: bool) -> None:
@@ -107,7 +112,7 @@ def _check_data(folders: list[Path], recipe: Recipe, *, strict: bool) -> Checked
     with progress("Reading pairs", len(found.pairs)) as advance:
         checked = check_pairs(found.pairs, keep_bytes=_KEEP_BYTES, on_pair=advance)
     problems = (*found.problems, *checked.problems)
-    for problem in problems:
+    for problem in problems if _is_main() else ():
         log(problem, style="yellow")
     if problems and strict:
         raise InputError(
@@ -115,7 +120,8 @@ def _check_data(folders: list[Path], recipe: Recipe, *, strict: bool) -> Checked
         )
     if not checked.pairs:
         raise InputError("no usable image pair is left to train on")
-    log(f"{recipe.name}: {len(checked.pairs)} pairs")
+    if _is_main():
+        log(f"{recipe.name}: {len(checked.pairs)} pairs")
     return checked
 
 

@@ -43,7 +43,12 @@ class Position:
 
 
 def save_checkpoint(
-    path: Path, *, network: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer], position: Position
+    path: Path,
+    *,
+    network: nn.Module,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    position: Position,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write a run's state in one step; an older checkpoint stays whole until the new one is.
 
@@ -52,6 +57,7 @@ def save_checkpoint(
         network: The network that trains.
         optimizers: Its optimisers.
         position: How far the run has come.
+        scaler: Loss scaler of an fp16 run.
     """
     from safetensors.torch import save
 
@@ -68,22 +74,29 @@ def save_checkpoint(
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     contiguous = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-    metadata = {"format": _FORMAT, "position": json.dumps(asdict(position)), "scalars": json.dumps(scalars)}
+    metadata = {
+        "format": _FORMAT,
+        "position": json.dumps(asdict(position)),
+        "scalars": json.dumps(scalars),
+        "scaler": json.dumps(scaler.state_dict() if scaler is not None else {}),
+    }
     write_atomically(path, save(contiguous, metadata=metadata))
 
 
 def load_checkpoint(
-    path: Path, *, network: nn.Module, optimizers: Mapping[str, torch.optim.Optimizer] | None = None
-) -> Position:
-    """Restore a run's state.
+    path: Path,
+    *,
+    network: nn.Module,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler | None = None,
+) -> None:
+    """Restore a run's tensors and random numbers; `read_position` has the rest.
 
     Args:
         path: File written by `save_checkpoint`.
         network: The same network; its tensors are overwritten.
-        optimizers: Optimisers of the stage that the position names, or None to leave them and the random numbers alone.
-
-    Returns:
-        How far the run had come.
+        optimizers: Optimisers of the stage that the checkpoint was written in.
+        scaler: Loss scaler of an fp16 run.
 
     Raises:
         ArtifactError: The file is missing, damaged, or of another network.
@@ -92,30 +105,37 @@ def load_checkpoint(
     weights = {name.removeprefix("network/"): value for name, value in tensors.items() if name.startswith("network/")}
     try:
         network.load_state_dict(weights)
-        position = Position(**json.loads(metadata["position"]))
-        if optimizers is not None:
-            for label, optimizer in optimizers.items():
-                _restore_optimizer(label, optimizer, tensors, json.loads(metadata["scalars"]))
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        for label, optimizer in optimizers.items():
+            _restore_optimizer(label, optimizer, tensors, json.loads(metadata["scalars"]))
+        if scaler is not None and (scale := json.loads(metadata["scaler"])):
+            scaler.load_state_dict(scale)
+    except (RuntimeError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ArtifactError(
             f"{path}: does not fit this recipe's network ({reason}); train into another folder"
         ) from error
-    if optimizers is not None:
-        torch.set_rng_state(tensors["random/torch"])
-        if torch.cuda.is_available() and "random/cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random/cuda"])
-    return position
+    torch.set_rng_state(tensors["random/torch"])
+    if torch.cuda.is_available() and "random/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random/cuda"])
 
 
 def read_position(path: Path) -> Position:
-    """Read how far a run had come, without its tensors' use.
+    """Read how far a run had come.
+
+    Args:
+        path: File written by `save_checkpoint`.
+
+    Returns:
+        The position.
 
     Raises:
         ArtifactError: The file is missing or damaged.
     """
     _, metadata = _read(path)
-    return Position(**json.loads(metadata["position"]))
+    try:
+        return Position(**json.loads(metadata["position"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: the checkpoint's position cannot be read ({error})") from error
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

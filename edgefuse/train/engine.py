@@ -160,7 +160,12 @@ class _Run:
                 workers=self.workers,
             )
             if resumed:
-                load_checkpoint(self.output / CHECKPOINT_FILE, network=self.network, optimizers=stage.optimizers)
+                load_checkpoint(
+                    self.output / CHECKPOINT_FILE,
+                    network=self.network,
+                    optimizers=stage.optimizers,
+                    scaler=self.accelerator.scaler,
+                )
                 resumed = False
             reason = self._train_stage(stage, stop, on_step)
             if reason != "finished":
@@ -184,8 +189,14 @@ class _Run:
 
     def _save(self, stage: StageRun) -> None:
         """Write checkpoint and weights, and after a whole epoch the contact sheet."""
-        optimizers, position = stage.optimizers, self.position
-        save_checkpoint(self.output / CHECKPOINT_FILE, network=self.network, optimizers=optimizers, position=position)
+        position = self.position
+        save_checkpoint(
+            self.output / CHECKPOINT_FILE,
+            network=self.network,
+            optimizers=stage.optimizers,
+            position=position,
+            scaler=self.accelerator.scaler,
+        )
         metadata = {
             "model": self.recipe.model,
             "config": json.dumps(self.recipe.config),
