@@ -17,7 +17,7 @@ from edgefuse.errors import InputError, MissingDependencyError, UsageError
 if TYPE_CHECKING:
     from edgefuse.data import CheckedData
     from edgefuse.train.engine import TrainingResult
-    from edgefuse.train.recipe import Recipe
+    from edgefuse.train.settings import Recipe
 
 __all__ = ["train_command"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from edgefuse.train.recipe import Recipe, load_recipe, recipe_names
+from edgefuse.train.recipe import load_recipe, recipe_names
+from edgefuse.train.settings import Recipe
 
 __all__ = ["Recipe", "load_recipe", "recipe_names"]

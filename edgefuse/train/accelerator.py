@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 
 from edgefuse.errors import MissingDependencyError, UsageError
-from edgefuse.train.recipe import TrainPrecision
+from edgefuse.train.settings import TrainPrecision
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -18,9 +18,9 @@ from edgefuse.errors import InputError, UsageError
 from edgefuse.train.accelerator import TrainDevice, start_accelerator
 from edgefuse.train.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from edgefuse.train.interruption import Reason, StopRequest
-from edgefuse.train.recipe import Recipe, Stage
 from edgefuse.train.record import training_record, write_record
 from edgefuse.train.reporting import ScalarLog, contact_sheet, draw_loss_curve
+from edgefuse.train.settings import Recipe, Stage
 from edgefuse.train.stage import StageRun
 
 if TYPE_CHECKING:

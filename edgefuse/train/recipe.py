@@ -3,172 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 from edgefuse.data import Augmentation
 from edgefuse.errors import UsageError
+from edgefuse.train.settings import (
+    OptimizerSettings,
+    Recipe,
+    ScheduleSettings,
+    Stage,
+    Table,
+    TrainSettings,
+    require,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["OptimizerSettings", "Recipe", "ScheduleSettings", "Stage", "TrainSettings", "load_recipe", "recipe_names"]
+__all__ = ["RECIPES", "load_recipe", "recipe_names"]
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
-OptimizerName = Literal["adam", "adamw", "sgd"]
-ScheduleName = Literal["constant", "cosine", "step"]
-TrainPrecision = Literal["fp32", "bf16", "fp16"]
-
-Table = dict[str, Any]
-
 _STAGE_KEYS = ("network", "losses", "augmentation", "train", "freeze")
+
 Settings = TypeVar("Settings")
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """One optimiser.
-
-    Attributes:
-        name: Kind of optimiser.
-        lr: Initial learning rate.
-        betas: Decay of the two moments of Adam; SGD takes the first as its momentum.
-        eps: Adam's guard against division by zero.
-        weight_decay: Weight decay.
-        parameters: Patterns (``*`` matches anything) of the parameter names that it trains; the one optimiser without
-            patterns trains all that no other claims.
-    """
-
-    name: OptimizerName = "adam"
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    parameters: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _require_choice("optimizer name", self.name, get_args(OptimizerName))
-        _require(self.lr > 0, f"optimizer lr must be positive, not {self.lr}")
-        object.__setattr__(self, "betas", tuple(self.betas))
-        object.__setattr__(self, "parameters", tuple(self.parameters))
-
-
-@dataclass(frozen=True)
-class ScheduleSettings:
-    """How the learning rates fall.
-
-    Attributes:
-        name: ``constant``, ``cosine`` down to ``min_lr``, or ``step``.
-        per: Whether the rate changes with each epoch, as the papers' code does, or with each step.
-        min_lr: What a cosine ends at.
-        start: Epochs before a step schedule's first change.
-        every: Epochs from one change of a step schedule to the next.
-        factor: What a step schedule multiplies the rate by.
-        warmup_steps: Steps over which the rate rises from zero.
-    """
-
-    name: ScheduleName = "constant"
-    per: Literal["epoch", "step"] = "epoch"
-    min_lr: float = 0.0
-    start: int = 0
-    every: int = 1
-    factor: float = 0.5
-    warmup_steps: int = 0
-
-    def __post_init__(self) -> None:
-        _require_choice("schedule name", self.name, get_args(ScheduleName))
-        _require_choice("schedule per", self.per, ("epoch", "step"))
-        _require(self.every >= 1, f"schedule every must be at least 1 epoch, not {self.every}")
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Length, batch and arithmetic of a stage.
-
-    Attributes:
-        epochs: Passes over the data.
-        batch: Samples of a step, over all processes together.
-        crops_per_pair: Samples of each image pair in an epoch.
-        seed: Seed of weights, order, crops and augmentation.
-        precision: Arithmetic of the network; losses and optimisers stay in fp32.
-        clip_norm: Largest norm of the gradient, or 0 for no limit.
-        sheet_px: Side of the pictures on the contact sheets; slow networks want it small.
-        optimizers: Optimisers by label.
-        schedule: How their rates fall.
-    """
-
-    epochs: int = 10
-    batch: int = 8
-    crops_per_pair: int = 1
-    seed: int = 0
-    precision: TrainPrecision = "fp32"
-    clip_norm: float = 0.0
-    sheet_px: int = 256
-    optimizers: Mapping[str, OptimizerSettings] = field(default_factory=lambda: {"all": OptimizerSettings()})
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "crops_per_pair", "sheet_px"):
-            value = getattr(self, name)
-            _require(
-                isinstance(value, int) and value >= 1, f"train.{name} must be a whole number of at least 1: {value}"
-            )
-        _require(isinstance(self.seed, int) and self.seed >= 0, f"train.seed must be a whole number: {self.seed}")
-        _require_choice("train.precision", self.precision, get_args(TrainPrecision))
-        unbound = [label for label, settings in self.optimizers.items() if not settings.parameters]
-        _require(
-            len(unbound) <= 1,
-            f"train.optimizers {', '.join(unbound)} all train the remaining parameters; give patterns to all but one",
-        )
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of training; most recipes have one.
-
-    Attributes:
-        name: Its name.
-        network: Attributes of the network that the stage sets, such as SSPFusion's ``training_stage``.
-        losses: Terms as `edgefuse.losses.compose` takes them.
-        augmentation: How samples are drawn.
-        train: Length, batch, optimisers, schedule.
-        freeze: Patterns of the parameter names that this stage does not train.
-    """
-
-    name: str
-    losses: Mapping[str, Table]
-    augmentation: Augmentation
-    train: TrainSettings
-    network: Mapping[str, Any] = field(default_factory=dict)
-    freeze: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A model and the stages that train it.
-
-    Attributes:
-        name: Name, the file's stem.
-        model: Registered name, or ``package.module:Class``.
-        config: Settings of the model.
-        stages: What is done, in order.
-        title: One line on what it is.
-        paper: The paper that it follows, if any.
-        resolved: All of it as one table, ``extends`` and overrides applied, for the record.
-    """
-
-    name: str
-    model: str
-    config: Table
-    stages: tuple[Stage, ...]
-    title: str = ""
-    paper: str = ""
-    resolved: Table = field(default_factory=dict, repr=False)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -293,7 +156,7 @@ def _build(name: str, table: Table, everywhere: Table) -> Recipe:
     table = _merge(table, everywhere)
     _require_known("recipe", table, (*_STAGE_KEYS, "title", "paper", "model", "stages"))
     model = dict(table.get("model", {}))
-    _require("name" in model, "[model] needs a name")
+    require("name" in model, "[model] needs a name")
     stage_tables = table.pop("stages", None)
     shared: Table = {key: table[key] for key in _STAGE_KEYS if key in table}
     # What holds everywhere is laid over each stage again, since a stage's own table lies over the shared one.
@@ -307,7 +170,7 @@ def _build(name: str, table: Table, everywhere: Table) -> Recipe:
 
 def _build_stage(name: str, table: Table) -> Stage:
     _require_known(f"stages.{name}", table, _STAGE_KEYS)
-    _require(bool(table.get("losses")), "[losses] names no loss")
+    require(bool(table.get("losses")), "[losses] names no loss")
     train = dict(table.get("train", {}))
     optimizers = {
         label: _settings(OptimizerSettings, f"train.optimizers.{label}", item)
@@ -331,13 +194,4 @@ def _settings(kind: type[Settings], where: str, table: Table) -> Settings:
 
 def _require_known(where: str, table: Table, known: tuple[str, ...]) -> None:
     unknown = [key for key in table if key not in known]
-    _require(not unknown, f"[{where}] has no {', '.join(unknown)}; it takes {', '.join(known)}")
-
-
-def _require_choice(what: str, value: str, allowed: tuple[str, ...]) -> None:
-    _require(value in allowed, f"{what} must be one of {', '.join(allowed)}, not {value!r}")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise UsageError(message)
+    require(not unknown, f"[{where}] has no {', '.join(unknown)}; it takes {', '.join(known)}")

@@ -14,7 +14,7 @@ import edgefuse
 from edgefuse.data import CheckedData
 from edgefuse.manifest import write_atomically
 from edgefuse.train.checkpoint import Position
-from edgefuse.train.recipe import Recipe
+from edgefuse.train.settings import Recipe
 
 __all__ = ["training_record", "write_record"]
 

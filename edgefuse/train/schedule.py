@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgefuse.errors import UsageError
-from edgefuse.train.recipe import OptimizerSettings, ScheduleSettings
+from edgefuse.train.settings import OptimizerSettings, ScheduleSettings
 
 __all__ = ["build_optimizers", "freeze_parameters", "learning_rate"]
 

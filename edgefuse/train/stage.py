@@ -16,8 +16,8 @@ from edgefuse.losses import LossContext, compose
 from edgefuse.train.checkpoint import Position
 from edgefuse.train.interruption import StopRequest
 from edgefuse.train.loading import Batch, BatchOrder, batch_loader
-from edgefuse.train.recipe import Stage
 from edgefuse.train.schedule import build_optimizers, freeze_parameters, learning_rate
+from edgefuse.train.settings import Stage
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

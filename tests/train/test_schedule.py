@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from edgefuse.errors import UsageError
-from edgefuse.train.recipe import OptimizerSettings, ScheduleSettings
 from edgefuse.train.schedule import build_optimizers, freeze_parameters, learning_rate
+from edgefuse.train.settings import OptimizerSettings, ScheduleSettings
 
 
 def torch_rates(make, epochs):
