@@ -83,7 +83,7 @@ class Laid:
         """Select along an axis, on top of an earlier selection."""
         index = self.picks[axis][index] if axis in self.picks else index
         picks = {key: pick for key, pick in self.picks.items() if key is not axis}
-        if axis.length is None or not np.array_equal(index, np.arange(axis.length)):
+        if not np.array_equal(index, np.arange(axis.length or 0)):
             picks[axis] = index
         return replace(self, picks=picks)
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from edgefuse.errors import ArtifactError
 from edgefuse.export.dft._matrices import Array, Transform
 
-__all__ = ["Chain", "Stage", "array_of", "find_chain", "is_op", "only_consumer", "static_shape"]
+__all__ = ["Chain", "Stage", "array_of", "find_chain", "is_op", "only_consumer", "scalar_factor", "static_shape"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _read(node: Any, opset: int, shape: tuple[int | None, ...] | None) -> Stage:
     return Stage(dim, transform)
 
 
-def _scalar_factor(node: Any, value: Any) -> float | None:
+def scalar_factor(node: Any, value: Any) -> float | None:
     """The constant that a Mul or Div node scales a value by, or None."""
     if not is_op(node, "Mul", "Div"):
         return None
@@ -171,7 +171,7 @@ def find_chain(node: Any, opset: int, *, known: Container[Any] = ()) -> Chain:
     nodes, result = [node], node.outputs[0]
     shape = list(static_shape(node.inputs[0]) or ())
     while (follower := only_consumer(result)) is not None:
-        factor = _scalar_factor(follower, result)
+        factor = scalar_factor(follower, result)
         if factor is not None:
             stages[-1] = _scaled(stages[-1], factor)
         elif is_op(follower, "DFT") and follower.inputs[0] is result:
@@ -206,11 +206,11 @@ def _peel(value: Any, known: Container[Any]) -> tuple[Any, float]:
             value = real
             continue
         scaled = next(
-            (one for one in producer.inputs if one is not None and _scalar_factor(producer, one) is not None), None
+            (one for one in producer.inputs if one is not None and scalar_factor(producer, one) is not None), None
         )
         if scaled is None or scaled.dtype != value.dtype or static_shape(scaled) != static_shape(value):
             break
-        gain *= _scalar_factor(producer, scaled) or 0.0
+        gain *= scalar_factor(producer, scaled) or 0.0
         value = scaled
     return value, gain
 

@@ -1,4 +1,4 @@
-"""Rules for operators that act on each frequency alone: element-wise, over the channels, or over whole spectra."""
+"""Rules for operators that act on every element of a laid value alone: they are computed as it is stored."""
 
 from __future__ import annotations
 
@@ -11,30 +11,22 @@ import numpy as np
 
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._matrices import Array
-from edgefuse.export.dft._nodes import array_of, is_op, only_consumer, static_shape
+from edgefuse.export.dft._nodes import array_of
+from edgefuse.export.dft._structure import regroup
 
-__all__ = [
-    "BINARY",
-    "REDUCTIONS",
-    "UNARY",
-    "batch_norm",
-    "binary",
-    "conv_1x1",
-    "matmul",
-    "reduce_",
-    "unary",
-    "with_constant",
-]
+__all__ = ["ELEMENTWISE", "UNARY", "batch_norm", "elementwise", "emit_blocks", "run_blocks", "size_of", "unary"]
 
 # fmt: off
 UNARY = frozenset({
     "Abs", "Cast", "Ceil", "Celu", "Clip", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish",
-    "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin",
+    "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin",
     "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu",
 })
+ELEMENTWISE = frozenset({
+    "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul", "Or",
+    "PRelu", "Pow", "Sub", "Sum", "Where",
+})
 # fmt: on
-BINARY = frozenset(["Add", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "Sub"])
-REDUCTIONS = frozenset(["GlobalAveragePool", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"])
 
 
 def unary(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
@@ -55,61 +47,85 @@ def unary(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
     return replace(laid, value=value)
 
 
-def _blocks(stored: Sequence[Axis], held: set[Axis]) -> list[list[Axis]]:
-    """Runs of axes of which an operand has all or none."""
+def elementwise(emitter: Emitter, op_type: str, operands: Sequence[Laid | Array], *, dtype: Any = None) -> Laid | None:
+    """Combine laid values and constants that broadcast against one another.
+
+    Args:
+        emitter: Where nodes go.
+        op_type: The operator.
+        operands: Its inputs in order; one of the laid ones must have all axes that the others have.
+        dtype: Element type of the result, by default the values'.
+
+    Returns:
+        The result, stored as the operand with the most axes is, or None if the operands' axes do not agree.
+    """
+    rank = max(len(one.dims) if isinstance(one, Laid) else one.ndim for one in operands)
+    laids = [_padded(emitter.settle(one), rank) for one in operands if isinstance(one, Laid)]
+    place = max(range(len(laids)), key=lambda i: len(laids[i].stored))
+    leader = laids[place]
+    for other in laids:
+        leader = _cut_like(leader, other)
+    waiting = iter(leader if i == place else _like(emitter, other, leader) for i, other in enumerate(laids))
+    parts: list[tuple[Any, set[Axis]]] = []  # each operand with the axes that it has
+    for one in operands:
+        if isinstance(one, Laid):
+            followed = next(waiting)
+            found = None if followed is None else (followed.value, set(followed.stored))
+        else:
+            found = _lay_constant(leader, one)
+        if found is None:
+            return None
+        parts.append(found)
+    return emit_blocks(emitter, op_type, leader, parts, dtype=dtype)
+
+
+def emit_blocks(
+    emitter: Emitter, op_type: str, leader: Laid, parts: Sequence[tuple[Any, set[Axis]]], *, dtype: Any = None
+) -> Laid:
+    """View every operand with one dimension for each run of axes that the same operands have, and emit the operator."""
+    whole = set(leader.stored)
+    partial = [held for _, held in parts if held and held != whole]
+    blocks = run_blocks(leader.stored, partial)
+    shape = tuple(size_of(block) for block in blocks) if partial else emitter.shape_of(leader.value)
+    inputs = []
+    for value, held in parts:
+        own = shape
+        if partial:
+            own = tuple(size if block[0] in held else 1 for size, block in zip(shape, blocks, strict=True))
+        if isinstance(value, np.ndarray):
+            inputs.append(emitter.constant(value.reshape([size or 1 for size in own] if held else ())))
+        else:
+            inputs.append(emitter.view(value, own))
+    dtype = dtype or leader.value.dtype
+    value = emitter.emit(op_type, inputs, shape, flops=math.prod(dim or 1 for dim in shape), dtype=dtype)
+    return replace(leader, value=value)
+
+
+def run_blocks(stored: Sequence[Axis], holders: Sequence[set[Axis]]) -> list[list[Axis]]:
+    """Runs of axes of which each holder has all or none."""
     blocks: list[list[Axis]] = []
     for axis in stored:
-        if blocks and (blocks[-1][-1] in held) == (axis in held):
+        if blocks and all((blocks[-1][-1] in held) == (axis in held) for held in holders):
             blocks[-1].append(axis)
         else:
             blocks.append([axis])
     return blocks
 
 
-def _size(axes: Sequence[Axis]) -> int | None:
+def size_of(axes: Sequence[Axis]) -> int | None:
     sizes = [axis.size for axis in axes]
     return None if None in sizes else math.prod(size or 1 for size in sizes)
 
 
-def _emit_binary(
-    emitter: Emitter, op_type: str, laid: Laid, operands: tuple[Any, Any], shape: tuple[int | None, ...]
-) -> Laid:
-    flops = math.prod(dim or 1 for dim in shape)
-    return replace(laid, value=emitter.emit(op_type, operands, shape, flops=flops, dtype=laid.value.dtype))
+def _padded(laid: Laid, rank: int) -> Laid:
+    return replace(laid, dims=((),) * (rank - len(laid.dims)) + laid.dims)
 
 
-def with_constant(
-    emitter: Emitter, op_type: str, laid: Laid, array: Array, *, constant_first: bool = False
-) -> Laid | None:
-    """Combine a laid value with a constant that broadcasts against its dimensions.
-
-    Args:
-        emitter: Where nodes go.
-        op_type: The operator.
-        laid: The value.
-        array: The constant.
-        constant_first: Whether the constant is the left operand.
-
-    Returns:
-        The result, laid as the value is, or None if the constant does not fit its axes.
-    """
-    laid = emitter.settle(laid)
-    if array.ndim > len(laid.dims):
-        return None
+def _lay_constant(laid: Laid, array: Array) -> tuple[Array, set[Axis]] | None:
+    """Order a constant as a value is stored, and tell which of its axes it has."""
     if array.size == 1:
-        constant, blocks = emitter.constant(array.reshape(())), [list(laid.stored)]
-    else:
-        found = _lay_constant(laid, array.reshape((1,) * (len(laid.dims) - array.ndim) + array.shape))
-        if found is None:
-            return None
-        constant, blocks = emitter.constant(found[0]), found[1]
-    view = emitter.grouped(laid, *blocks) if array.size > 1 else laid.value
-    operands = (constant, view) if constant_first else (view, constant)
-    return _emit_binary(emitter, op_type, laid, operands, emitter.shape_of(view))
-
-
-def _lay_constant(laid: Laid, array: Array) -> tuple[Array, list[list[Axis]]] | None:
-    """Order a constant as a value is stored, with one dimension for each run of axes that it has or lacks."""
+        return array.reshape(()), set()
+    array = array.reshape((1,) * (len(laid.dims) - array.ndim) + array.shape)
     held: list[Axis] = []
     for dim, length, size in zip(laid.dims, laid.shape(), array.shape, strict=True):
         if size != 1:
@@ -120,221 +136,75 @@ def _lay_constant(laid: Laid, array: Array) -> tuple[Array, list[list[Axis]]] | 
     for place, axis in enumerate(held):
         if axis.order is not None:
             array = np.take(array, axis.order, axis=place)
-    array = array.transpose(sorted(range(len(held)), key=lambda i: laid.stored.index(held[i])))
-    members = set(held)
-    blocks = _blocks(laid.stored, members)
-    return array.reshape([(_size(block) or 1) if block[0] in members else 1 for block in blocks]), blocks
+    return array.transpose(sorted(range(len(held)), key=lambda i: laid.stored.index(held[i]))), set(held)
 
 
-def binary(emitter: Emitter, op_type: str, left: Laid, right: Laid) -> Laid | None:
-    """Combine two laid values whose axes agree, or of which one lacks some of the other's."""
-    left, right = emitter.settle(left), emitter.settle(right)
-    rank = max(len(left.dims), len(right.dims))
-    left, right = (replace(one, dims=((),) * (rank - len(one.dims)) + one.dims) for one in (left, right))
-    large, small = (left, right) if len(left.stored) >= len(right.stored) else (right, left)
-    renamed = _rename_like(small, large)
-    if renamed is None:
-        return None
-    small = renamed
-    members = set(small.stored)
-    small = emitter.arrange(small, [axis for axis in large.stored if axis in members])
-    if len(members) == len(large.stored):
-        shape = emitter.shape_of(large.value)
-        values = {id(large): large.value, id(small): emitter.view(small.value, shape)}
-    else:
-        blocks = _blocks(large.stored, members)
-        value = emitter.grouped(large, *blocks)
-        shape = emitter.shape_of(value)
-        small_shape = tuple(_size(block) if block[0] in members else 1 for block in blocks)
-        values = {id(large): value, id(small): emitter.view(small.value, small_shape)}
-    operands = (values[id(large)], values[id(small)])
-    return _emit_binary(emitter, op_type, large, operands if large is left else operands[::-1], shape)
+def _cut_like(laid: Laid, other: Laid) -> Laid:
+    """Split the axes of a value where those of another are split."""
+    patterns = [
+        [axis.length for axis in (others if own and len(own) < len(others) else own)] or [1]
+        for own, others in zip(laid.dims, other.dims, strict=True)
+    ]
+    cut = regroup(laid, [length for pattern in patterns for length in pattern])
+    if cut is None:
+        return laid
+    pieces = iter(cut.dims)
+    return replace(cut, dims=tuple(tuple(axis for _ in pattern for axis in next(pieces)) for pattern in patterns))
 
 
-def _rename_like(small: Laid, large: Laid) -> Laid | None:
-    """Rename the axes of a value after those of another in the same dimensions, or None if they differ."""
+def _like(emitter: Emitter, laid: Laid, leader: Laid) -> Laid | None:
+    """A value with the axes and the order of the leader, or None if it has others."""
+    laid = _cut_like(laid, leader)
     names: dict[Axis, Axis] = {}
-    for own, other in zip(small.dims, large.dims, strict=True):
-        if not own:
-            continue
-        if len(own) != len(other):
+    for own, others in zip(laid.dims, leader.dims, strict=True):
+        if own and len(own) != len(others):
             return None
-        names.update(zip(own, other, strict=True))
-    for own_axis, other_axis in names.items():
-        same_order = own_axis.order is other_axis.order or (
-            own_axis.order is not None
-            and other_axis.order is not None
-            and np.array_equal(own_axis.order, other_axis.order)
-        )
-        if own_axis.length != other_axis.length or not same_order:
-            return None
-    stored = tuple(names[axis] for axis in small.stored if axis in names)
-    if len(stored) != len(small.stored):
+        names.update(zip(own, others[: len(own)], strict=True))
+    if any(axis not in names for axis in laid.stored) or not all(_same_axis(*pair) for pair in names.items()):
         return None
-    return replace(small, stored=stored, dims=tuple(tuple(names[axis] for axis in dim) for dim in small.dims))
+    stored = tuple(names[axis] for axis in laid.stored)
+    renamed = replace(laid, stored=stored, dims=tuple(tuple(names[axis] for axis in dim) for dim in laid.dims))
+    return emitter.arrange(renamed, [axis for axis in leader.stored if axis in stored])
 
 
-def batch_norm(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
-    """Normalisation by stored statistics: a factor and a term for each channel."""
-    arrays = [array_of(value) for value in node.inputs[1:5]]
-    if any(array is None for array in arrays) or (
-        "training_mode" in node.attributes and node.attributes["training_mode"].value
-    ):
+def _same_axis(left: Axis, right: Axis) -> bool:
+    if left.order is None or right.order is None:
+        return left.length == right.length and left.order is right.order
+    return left.length == right.length and np.array_equal(left.order, right.order)
+
+
+def batch_norm(emitter: Emitter, node: Any, inputs: Sequence[Laid | Array | None]) -> Laid | None:
+    """Normalisation by given statistics, stored ones or those of the image."""
+    training = "training_mode" in node.attributes and node.attributes["training_mode"].value
+    laid, *given = inputs
+    if training or not isinstance(laid, Laid) or any(one is None for one in given):
         return None
-    scale, bias, mean, variance = (np.asarray(array, dtype=np.float64) for array in arrays)
+    dtype, rank = laid.value.dtype.numpy(), len(laid.dims)
     epsilon = float(node.attributes["epsilon"].value) if "epsilon" in node.attributes else 1e-5
-    factor = scale / np.sqrt(variance + epsilon)
-    dtype = laid.value.dtype.numpy()
-    shape = (1, -1, *(1,) * (len(laid.dims) - 2))
-    scaled = with_constant(emitter, "Mul", laid, factor.reshape(shape).astype(dtype))
-    return (
-        None
-        if scaled is None
-        else with_constant(emitter, "Add", scaled, (bias - mean * factor).reshape(shape).astype(dtype))
-    )
-
-
-def conv_1x1(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
-    """A convolution that mixes channels only."""
-    weights = array_of(node.inputs[1])
-    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
-    bias = array_of(bias_value)
-    attributes = {
-        key: node.attributes[key].value for key in ("group", "strides", "pads", "auto_pad") if key in node.attributes
-    }
-    if weights is None or (bias is None and bias_value is not None) or math.prod(weights.shape[2:]) != 1:
-        return None
-    moves = any(stride != 1 for stride in attributes.get("strides", [])) or any(attributes.get("pads", []))
-    if attributes.get("group", 1) != 1 or moves or attributes.get("auto_pad", "NOTSET") == "SAME_LOWER":
-        return None
-    halves = _wanted_halves(node.outputs[0], weights.shape[0])
-    return _mix(emitter, laid, 1, weights=weights.reshape(weights.shape[:2]), bias=bias, halves=halves)
-
-
-def matmul(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
-    """A product with a constant matrix over the last dimension."""
-    weights = array_of(node.inputs[1])
-    if weights is None or weights.ndim != 2 or len(laid.dims) < 2:
-        return None
-    return _mix(emitter, laid, len(laid.dims) - 1, weights=weights.T, bias=None, halves=None)
-
-
-def _wanted_halves(value: Any, channels: int) -> tuple[int, int] | None:
-    """How a later reshape or split takes the channels apart into real and imaginary ones, if it does."""
-    while (follower := only_consumer(value)) is not None and is_op(follower, "BatchNormalization", *UNARY):
-        value = follower.outputs[0]
-    shape = static_shape(follower.outputs[0]) if follower is not None else None
-    if is_op(follower, "Reshape") and shape is not None and len(shape) > 2 and None not in shape[1:3]:
-        outer, inner = (size or 1 for size in shape[1:3])
-        return (outer, inner) if outer * inner == channels and 2 in (outer, inner) else None
-    if is_op(follower, "Split") and len(follower.outputs) == 2:
-        return (2, channels // 2) if channels % 2 == 0 else None
-    return None
-
-
-def _mix(
-    emitter: Emitter, laid: Laid, dim: int, *, weights: Array, bias: Array | None, halves: tuple[int, int] | None
-) -> Laid | None:
-    """Multiply the axes of one dimension by weights (out, in): from the right where they are innermost."""
-    laid = emitter.settle(laid)
-    axes = laid.dims[dim]
-    if not axes or any(axis.length is None or axis.holds_duplicates for axis in axes):
-        return None
-    places = sorted(laid.stored.index(axis) for axis in axes)
-    start, end = places[0], places[-1] + 1
-    if end - start != len(axes):
-        others = [axis for axis in laid.stored if axis not in axes]
-        outer = [axis for axis in others if laid.stored.index(axis) < start]
-        laid = emitter.arrange(laid, [*outer, *axes, *others[len(outer) :]])
-        start, end = len(outer), len(outer) + len(axes)
-    outer, mixed, inner = list(laid.stored[:start]), laid.stored[start:end], list(laid.stored[end:])
-    made = tuple(Axis(length) for length in halves) if halves is not None else (Axis(weights.shape[0]),)
-    # Channels innermost: real and imaginary parts go outside the channels, as the next transform reads them.
-    stored = made if inner or made[0].length == 2 or len(made) == 1 else made[::-1]
-    weights, bias = _lay_weights(weights, bias, axes=axes, mixed=mixed, made=made, stored=stored)
-    columns, rows = weights.shape[1], weights.shape[0]
-    flops = 2.0 * columns * rows * math.prod(axis.size or 1 for axis in (*outer, *inner))
-    if not inner:
-        value = emitter.view(laid.value, (_size(outer), columns))
-        operands = [value, emitter.constant(weights.T)] + ([] if bias is None else [emitter.constant(bias)])
-        value = emitter.emit("MatMul" if bias is None else "Gemm", operands, (_size(outer), rows), flops=flops)
-    else:
-        spatial = [_size(inner[:1]), _size(inner[1:])]
-        value = emitter.view(laid.value, (_size(outer) if outer else 1, columns, *spatial))
-        operands = [value, emitter.constant(weights[:, :, None, None])] + (
-            [] if bias is None else [emitter.constant(bias)]
+    scale, bias, mean, variance = (_per_channel(one, rank) for one in given if one is not None)
+    if all(isinstance(one, np.ndarray) for one in (scale, bias, mean, variance)):
+        scale64, bias64, mean64, variance64 = (
+            np.asarray(one, dtype=np.float64) for one in (scale, bias, mean, variance)
         )
-        shape = (_size(outer) if outer else 1, rows, *spatial)
-        value = emitter.emit("Conv", operands, shape, flops=flops, attributes={"kernel_shape": [1, 1]})
-    return Laid(value, (*outer, *stored, *inner), (*laid.dims[:dim], made, *laid.dims[dim + 1 :]))
-
-
-def _lay_weights(
-    weights: Array,
-    bias: Array | None,
-    *,
-    axes: Sequence[Axis],
-    mixed: Sequence[Axis],
-    made: Sequence[Axis],
-    stored: Sequence[Axis],
-) -> tuple[Array, Array | None]:
-    """Order the columns of a matrix as its input is stored, and its rows as its output will be."""
-    columns = weights.reshape([weights.shape[0], *(axis.length or 1 for axis in axes)])
-    for place, axis in enumerate(axes):
-        if axis.order is not None:
-            columns = np.take(columns, axis.order, axis=1 + place)
-    columns = columns.transpose(0, *(1 + axes.index(axis) for axis in mixed)).reshape(weights.shape)
-    perm = [made.index(axis) for axis in stored]
-    lengths = [axis.length or 1 for axis in made]
-    rows = columns.reshape([*lengths, -1]).transpose(*perm, len(made)).reshape(weights.shape)
-    return rows, None if bias is None else bias.reshape(lengths).transpose(perm).reshape(-1)
-
-
-def reduce_(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
-    """Sum, average or find the extreme over whole dimensions; a frequency stored twice counts once."""
-    rank = len(laid.dims)
-    keep = True
-    if node.op_type == "GlobalAveragePool":
-        places = set(range(2, rank))
+        factor: Laid | Array | None = (scale64 / np.sqrt(variance64 + epsilon)).astype(dtype)
+        shift: Laid | Array | None = (bias64 - mean64 * scale64 / np.sqrt(variance64 + epsilon)).astype(dtype)
     else:
-        keep = bool(node.attributes["keepdims"].value) if "keepdims" in node.attributes else True
-        axes = node.attributes["axes"].value if "axes" in node.attributes else None
-        if axes is None and len(node.inputs) > 1:
-            axes = array_of(node.inputs[1])
-        if axes is None:
-            return None
-        places = {int(axis) % rank for axis in axes}
-    laid = emitter.settle(laid)
-    gone = {axis for place in places for axis in laid.dims[place]}
-    if not gone or any(axis.length is None for axis in gone):
+        widened = elementwise(emitter, "Add", [variance, np.array(epsilon, dtype=dtype)])
+        factor = None if widened is None else elementwise(emitter, "Div", [scale, _sqrt(emitter, widened)])
+        product = None if factor is None else elementwise(emitter, "Mul", [mean, factor])
+        shift = None if product is None else elementwise(emitter, "Sub", [bias, product])
+    if factor is None or shift is None:
         return None
-    op_type = "ReduceMean" if node.op_type == "GlobalAveragePool" else node.op_type
-    masked = _mask_duplicates(emitter, laid, gone) if op_type in ("ReduceMean", "ReduceSum") else laid
-    value = _reduce_blocks(emitter, op_type, masked, gone)
-    dims = tuple(() if i in places else dim for i, dim in enumerate(laid.dims) if keep or i not in places)
-    result = Laid(value, tuple(axis for axis in laid.stored if axis not in gone), dims)
-    stored, seen = math.prod(axis.size or 1 for axis in gone), math.prod(axis.length or 1 for axis in gone)
-    if op_type == "ReduceMean" and stored != seen:
-        return with_constant(emitter, "Mul", result, np.array(stored / seen, dtype=value.dtype.numpy()))
-    return result
+    scaled = elementwise(emitter, "Mul", [laid, factor])
+    return None if scaled is None else elementwise(emitter, "Add", [scaled, shift])
 
 
-def _mask_duplicates(emitter: Emitter, laid: Laid, gone: set[Axis]) -> Laid:
-    for axis in gone:
-        if axis.holds_duplicates:
-            mask = np.zeros(axis.size or 0, dtype=laid.value.dtype.numpy())
-            mask[axis.first_positions()] = 1
-            blocks = _blocks(laid.stored, {axis})
-            view = emitter.grouped(laid, *blocks)
-            constant = emitter.constant(mask.reshape([len(mask) if block[0] is axis else 1 for block in blocks]))
-            laid = _emit_binary(emitter, "Mul", laid, (view, constant), emitter.shape_of(view))
-    return laid
+def _per_channel(one: Laid | Array, rank: int) -> Laid | Array:
+    """Statistics of the channels, as dimension 1 of so many."""
+    if isinstance(one, Laid):
+        return replace(one, dims=((), *one.dims, *((),) * (rank - 2)))
+    return one.reshape(1, -1, *(1,) * (rank - 2))
 
 
-def _reduce_blocks(emitter: Emitter, op_type: str, laid: Laid, gone: set[Axis]) -> Any:
-    blocks = _blocks(laid.stored, gone)
-    view = emitter.grouped(laid, *blocks)
-    axes = emitter.constant(np.array([i for i, block in enumerate(blocks) if block[0] in gone], dtype=np.int64))
-    shape = emitter.shape_of(view)
-    kept = tuple(shape[i] for i, block in enumerate(blocks) if block[0] not in gone)
-    return emitter.emit(op_type, [view, axes], kept, attributes={"keepdims": 0})
+def _sqrt(emitter: Emitter, laid: Laid) -> Laid:
+    return replace(laid, value=emitter.emit("Sqrt", [laid.value], emitter.shape_of(laid.value)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -112,13 +113,20 @@ def _cut(laid: Laid, axis: Axis, outer_length: int) -> tuple[Laid, Axis, Axis] |
 
 
 def _pick(laid: Laid, dim: int, index: Indices) -> Laid | None:
-    """Select along a dimension made of one axis."""
+    """Select along a dimension, in whole blocks where several axes make it up; an axis of one index is hidden."""
     axes = laid.dims[dim]
     if not axes:
         return laid if np.array_equal(index, [0]) else None
-    if len(axes) != 1 or laid.length(axes[0]) is None or len(index) == 0:
+    lengths = [laid.length(axis) for axis in axes]
+    if None in lengths or len(index) == 0:
         return None
-    return laid.with_pick(axes[0], index)
+    block = math.prod(length or 1 for length in lengths[1:])
+    outer = index[::block] // block
+    if not np.array_equal(index, (outer[:, None] * block + np.arange(block)).reshape(-1)):
+        return None
+    picked = laid.with_pick(axes[0], outer)
+    kept = axes[1:] if len(outer) == 1 else axes
+    return replace(picked, dims=(*laid.dims[:dim], kept, *laid.dims[dim + 1 :]))
 
 
 def slice_(node: Any, laid: Laid) -> Laid | None:
@@ -194,12 +202,10 @@ def _rejoin(parts: Sequence[Laid], dim: int) -> Laid | None:
     if len(differing) != 1:
         return None
     (axis,) = differing
-    along = [part.dims[dim] for part in parts]
-    if any(axes not in ((axis,), ()) or axes != along[0] for axes in along):
-        return None
-    hidden = not any(axis in one for one in first.dims)
-    if hidden != (along[0] == ()) or any(_others(part, dim) != _others(first, dim) for part in parts):
-        return None
+    for part in parts:
+        hidden = not any(axis in one for one in part.dims)
+        if part.dims[dim] != (() if hidden else (axis,)) or _others(part, dim) != _others(first, dim):
+            return None
     index = np.concatenate([part.picks.get(axis, np.arange(axis.length or 0)) for part in parts])
     bare = replace(first, picks={key: pick for key, pick in first.picks.items() if key is not axis})
     return replace(bare, dims=(*first.dims[:dim], (axis,), *first.dims[dim + 1 :])).with_pick(axis, index)

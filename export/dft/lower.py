@@ -10,11 +10,11 @@ import onnx_ir as ir
 import onnxscript.optimizer
 
 from edgefuse.errors import ArtifactError, UsageError
-from edgefuse.export.dft import _pointwise, _structure
+from edgefuse.export.dft import _channels, _pointwise, _reductions, _structure
 from edgefuse.export.dft._chains import Form, emit_chain
 from edgefuse.export.dft._cost import Cost, Target
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
-from edgefuse.export.dft._nodes import array_of, find_chain, is_op, static_shape
+from edgefuse.export.dft._nodes import array_of, find_chain, is_op, scalar_factor, static_shape
 
 __all__ = ["LowerMethod", "Target", "count_dft", "lower_dft"]
 
@@ -122,7 +122,7 @@ class _Rewriter:
         """Rewrite the graph in place."""
         absorbed: set[Any] = set()
         for node in list(self._graph):
-            if node in absorbed:
+            if node in absorbed or self._is_left_to_dft(node):
                 continue
             self._emitter.anchor = node
             if is_op(node, "DFT"):
@@ -135,6 +135,14 @@ class _Rewriter:
             elif not self._follow(node):
                 self._read_plainly(node)
         self._return_plainly()
+
+    def _is_left_to_dft(self, node: Any) -> bool:
+        """Whether a node only scales a laid value for the transforms that follow, which fold the factor."""
+        if not any(value in self._laid and scalar_factor(node, value) is not None for value in node.inputs):
+            return False
+        value = node.outputs[0]
+        readers = [use.node for use in value.uses()]
+        return not value.is_graph_output() and all(is_op(one, "DFT") and one.inputs[0] is value for one in readers)
 
     def _identity(self, value: Any) -> Laid:
         """A value of the graph as it is, its last dimension left out where it holds real parts only."""
@@ -156,8 +164,8 @@ class _Rewriter:
 
     def _apply(self, node: Any, inputs: list[Laid | None]) -> Sequence[Laid | None] | None:
         op_type, first = node.op_type, inputs[0]
-        if op_type in _pointwise.BINARY and len(inputs) == 2:
-            return [self._binary(node, inputs)]
+        if op_type in _pointwise.ELEMENTWISE or op_type == "BatchNormalization":
+            return [self._combine(node, inputs)]
         if op_type == "Concat":
             parts = [one for one in inputs if one is not None]
             return [_structure.concat(self._emitter, node, parts)] if len(parts) == len(inputs) else None
@@ -170,15 +178,16 @@ class _Rewriter:
         rule = _pointwise.unary if op_type in _pointwise.UNARY else _COMPUTING.get(op_type)
         return None if rule is None else [rule(self._emitter, node, first)]
 
-    def _binary(self, node: Any, inputs: list[Laid | None]) -> Laid | None:
-        left, right = inputs
-        if left is not None and right is not None:
-            return _pointwise.binary(self._emitter, node.op_type, left, right)
-        laid = left if left is not None else right
-        array = array_of(node.inputs[1 if left is not None else 0])
-        if laid is None or array is None:
+    def _combine(self, node: Any, inputs: list[Laid | None]) -> Laid | None:
+        """An operator over several values, each laid or constant."""
+        pairs = zip(inputs, node.inputs, strict=True)
+        operands = [laid if laid is not None else array_of(value) for laid, value in pairs]
+        if node.op_type == "BatchNormalization":
+            return _pointwise.batch_norm(self._emitter, node, operands)
+        known = [one for one in operands if one is not None]
+        if len(known) != len(operands):
             return None
-        return _pointwise.with_constant(self._emitter, node.op_type, laid, array, constant_first=left is None)
+        return _pointwise.elementwise(self._emitter, node.op_type, known, dtype=node.outputs[0].dtype)
 
     def _plain(self, value: Any) -> Any:
         """A laid value as the graph sees it, emitted once."""
@@ -233,8 +242,7 @@ _RENAMING: dict[str, Callable[[Any, Laid], Laid | None]] = {
     "Unsqueeze": _structure.unsqueeze,
 }
 _COMPUTING: dict[str, Callable[[Emitter, Any, Laid], Laid | None]] = {
-    "BatchNormalization": _pointwise.batch_norm,
-    "Conv": _pointwise.conv_1x1,
-    "MatMul": _pointwise.matmul,
-    **dict.fromkeys(_pointwise.REDUCTIONS, _pointwise.reduce_),
+    "Conv": _channels.conv_1x1,
+    "MatMul": _channels.matmul,
+    **dict.fromkeys(_reductions.REDUCTIONS, _reductions.reduce_),
 }
