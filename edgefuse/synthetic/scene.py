@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.errors import UsageError
-from edgefuse.synthetic.camera import Camera, Floats
-from edgefuse.synthetic.cast import Cast, build_cast
-from edgefuse.synthetic.figures import draw_person
-from edgefuse.synthetic.ground import KERB_METRES, ROAD_LEFT, ROAD_RIGHT
-from edgefuse.synthetic.lighting import Light, Lighting
-from edgefuse.synthetic.motion import Pose
-from edgefuse.synthetic.optics import ThermalSensor, VisibleSensor, add_glare
-from edgefuse.synthetic.sprites import Sprite
+from edgefuse.synthetic.cast import MAX_CARS, MAX_PEDESTRIANS, build_cast
+from edgefuse.synthetic.drawing import Camera, Floats, Lighting
+from edgefuse.synthetic.frame import Moment, compose, parked_sprites
+from edgefuse.synthetic.mount import InfraredMount
+from edgefuse.synthetic.sensors import ZERO_CELSIUS, ThermalSensor, VisibleSensor, add_glare
 from edgefuse.synthetic.street import build_street
-from edgefuse.synthetic.vehicles import Car, draw_car
 from edgefuse.synthetic.view import StaticView
 
 __all__ = ["ScenePair", "StreetScene"]
 
+_SIZES_PX = (32, 4096)
+_EYE_METRES = (0.9, 1.85, 0.0)
+_YAW_DEGREES = 9.0
+_NO_LIGHT = Lighting((), (0.0, 0.0, 0.0))
+
 
 @dataclass(frozen=True)
 class ScenePair:
-    """What both cameras see at one moment, with the truth behind it.
+    """What both cameras see at one moment, with the truth behind the infrared picture.
 
     Args:
-        ir: Infrared picture, uint8.  # [H, W]
+        ir: Infrared picture, uint8; the range in kelvin is fixed.  # [H, W]
         vis: Visible picture, BGR uint8.  # [H, W, 3]
         ir16: Raw infrared, uint16 in hundredths of a kelvin.  # [H, W]
-        people: Where people are in the infrared picture, bool.  # [H, W]
-        temp_kelvin: True apparent temperature, without optics and noise, float32.  # [H, W]
-        t_seconds: When.
+        people: True where a person is in the infrared picture.  # [H, W]
+        temp_kelvin: Apparent temperature before optics and noise, float32.  # [H, W]
+        t_seconds: Time of the scene.
     """
 
     ir: NDArray[np.uint8]
@@ -47,133 +50,141 @@ class ScenePair:
 
 
 class StreetScene:
-    """A night street."""
+    """A night street with lamps, shops, traffic and people, for demonstrations and tests without cameras.
 
-    def __init__(self, height: int = 480, width: int = 640, *, seed: int = 0, pedestrians: int = 7, cars: int = 2) -> None:
-        focal = 0.97 * float(np.sqrt(height * width))
-        self.camera = Camera(height, width, focal, (width - 1) / 2, 0.42 * height, (0.9, 1.85, 0.0), np.deg2rad(9.0))
-        self.seed = seed
-        street = build_street(seed)
-        self.cast: Cast = build_cast(seed, pedestrians=pedestrians, cars=cars)
-        self.lighting = street.lighting
-        parked = []
-        for car, pose in self.cast.parked:
-            sprite = draw_car(self.camera, street.lighting, car, foot=_foot(pose), heading=pose.heading)
-            if sprite is not None:
-                parked.append(sprite)
-        self.view = StaticView(self.camera, street, parked)
-        self.visible = VisibleSensor(height, width, seed)
-        self.thermal = ThermalSensor(height, width, seed)
+    The visible camera sees light, colour, lettering and reflections on the wet road, and hardly the people in the dark;
+    the infrared camera sees warm people and engines, and neither paint nor lettering. What stands still is drawn once,
+    here; ``render`` only adds what moves. Rendering changes nothing, so several threads may share a scene.
+
+    Args:
+        height: Rows of both pictures.
+        width: Columns.
+        seed: Which street, people, cars and noise.
+        pedestrians: How many people walk.
+        cars: How many cars drive; some more are parked.
+        noise: Sensor noise relative to that of plain cameras; 0 for none.
+        mount: How the infrared camera sits beside the visible one; by default both see exactly the same.
+
+    Raises:
+        UsageError: An argument outside what the scene can draw.
+
+    Example:
+        >>> pair = StreetScene(48, 64, seed=1).render(2.5)
+        >>> pair.ir.shape, pair.vis.shape
+        ((48, 64), (48, 64, 3))
+    """
+
+    def __init__(
+        self,
+        height: int = 480,
+        width: int = 640,
+        *,
+        seed: int = 0,
+        pedestrians: int = 8,
+        cars: int = 2,
+        noise: float = 1.0,
+        mount: InfraredMount | None = None,
+    ) -> None:
+        _check("height", height, *_SIZES_PX)
+        _check("width", width, *_SIZES_PX)
+        _check("seed", seed, 0, (1 << 31) - 1)
+        _check("pedestrians", pedestrians, 0, MAX_PEDESTRIANS)
+        _check("cars", cars, 0, MAX_CARS)
+        if not (math.isfinite(noise) and 0.0 <= noise <= 10.0):
+            raise UsageError(f"noise must lie in [0, 10], not {noise!r}")
+        self.height, self.width, self.seed = height, width, seed
+        self.mount = mount or InfraredMount()
+        focal_px = 0.97 * math.sqrt(height * width)
+        centre, horizon = (width - 1) / 2, 0.45 * height
+        self._camera = Camera(height, width, focal_px, centre, horizon, _EYE_METRES, math.radians(_YAW_DEGREES))
+        self._street = build_street(seed)
+        self._cast = build_cast(seed, pedestrians=pedestrians, cars=cars)
+        self._view = self._static_view(self._camera, self._street.lighting)
+        self._thermal_view = None if self.mount.registered else self._static_view(self._thermal_camera(), _NO_LIGHT)
+        self._visible = VisibleSensor(height, width, seed=seed, noise=noise)
+        self._thermal = ThermalSensor(height, width, seed=seed, noise=noise)
+
+    def _thermal_camera(self) -> Camera:
+        """The infrared camera before it turns: at its own place, with a margin to turn in."""
+        moved = self._camera.moved(self.mount.right_metres, self.mount.up_metres)
+        return moved.padded(self.mount.margin(self._camera))
+
+    def _static_view(self, camera: Camera, lighting: Lighting) -> StaticView:
+        return StaticView(camera, self._street, lighting, parked_sprites(camera, lighting, self._cast))
 
     def render(self, t_seconds: float = 0.0) -> ScenePair:
-        """Render a moment."""
-        view, camera = self.view, self.camera
-        driving = [(car, pose) for car, path in self.cast.cars if (pose := path.at(t_seconds)) is not None]
-        beams = tuple(beam for car, pose in driving if (beam := _beam(pose)))
-        lighting = Lighting(self.lighting.lights + beams, self.lighting.ambient)
-        sprites: list[Sprite] = []
-        shadows: list[tuple[Floats, float]] = []
-        for car, pose in driving:
-            sprite = draw_car(camera, lighting, car, foot=_foot(pose), heading=pose.heading)
-            if sprite is not None:
-                sprites.append(sprite)
-                shadows.append((_footprint(pose, 1.9, 4.2), 0.75))
-        for outfit, path in self.cast.people:
-            pose = path.at(t_seconds)
-            if pose is None:
-                continue
-            stride = 0.80 * outfit.height
-            sprite = draw_person(
-                camera, lighting, outfit, foot=_foot(pose), heading=pose.heading, phase=2 * np.pi * pose.travelled / stride
-            )
-            if sprite is not None:
-                sprites.append(sprite if pose.opacity == 1.0 else sprite.faded(pose.opacity))
-                shadows.append((_footprint(pose, 0.62, 0.62), 0.5))
-        sprites.sort(key=lambda sprite: -sprite.depth)
+        """Take both pictures at a time.
 
-        radiance = view.radiance.copy()
-        temp = view.temp_celsius.copy()
-        if beams:
-            self._light_up(radiance, beams)
-        for outline, strength in shadows:
-            self._shadow(radiance, outline, strength)
-        mirror = view.mirror.copy()
-        for sprite in sprites:
-            view.lay_mirrored(sprite, mirror)
-        self._reflect(radiance, mirror)
-        people = np.zeros(temp.shape, np.bool_)
-        for sprite in sprites:
-            view.lay(sprite, radiance, temp)
-            shown = view.visible_alpha(sprite)
-            if shown is not None:
-                at, _, alpha = shown
-                target = people[at]
-                target[alpha > 0.5] = sprite.person
-        radiance += view.airlight
+        Args:
+            t_seconds: Time of the scene, from 0 on; the same time gives the same pictures.
+
+        Returns:
+            The pictures and the truth behind them.
+
+        Raises:
+            UsageError: A time that is negative or not finite.
+        """
+        if not (math.isfinite(t_seconds) and t_seconds >= 0.0):
+            raise UsageError(f"t_seconds must be finite and not negative, not {t_seconds!r}")
+        moment = Moment.at(self._cast, t_seconds)
+        radiance, temp, people = compose(self._view, self._street.lighting, self._cast, moment)
+        if self._thermal_view is not None:
+            _, temp, people = compose(self._thermal_view, _NO_LIGHT, self._cast, moment)
+            temp, people = self._turned(temp, people)
+        rng = np.random.default_rng([self.seed, round(t_seconds * 1e6)])
         add_glare(radiance)
-        rng = np.random.default_rng([self.seed, int(round(t_seconds * 1e6)) & 0xFFFFFFFFFFFF])
-        vis = self.visible.expose(radiance, rng)
-        counts = self.thermal.measure(temp, rng)
-        return ScenePair(self.thermal.display(counts), vis, counts, people, temp + np.float32(273.15), t_seconds)
+        vis = self._visible.expose(radiance, rng)
+        ir16 = self._thermal.measure(temp, rng)
+        return ScenePair(self._thermal.display(ir16), vis, ir16, people, temp + np.float32(ZERO_CELSIUS), t_seconds)
 
-    def _light_up(self, radiance: Floats, beams: tuple[Light, ...]) -> None:
-        view = self.view
-        light = Lighting(beams, (0.0, 0.0, 0.0)).irradiance(view.coarse_points, view.coarse_normals)
-        coarse = light.reshape(*view.coarse_shape, 3)
-        full = cv2.resize(coarse, (radiance.shape[1], radiance.shape[0]), interpolation=cv2.INTER_LINEAR)
-        radiance += view.albedo * full
+    def _turned(self, temp: Floats, people: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+        """The infrared picture from the one before the camera turned, whose margin is cut off."""
+        margin = self.mount.margin(self._camera)
+        unpadded = np.array([[1.0, 0.0, -margin], [0.0, 1.0, -margin], [0.0, 0.0, 1.0]])
+        warp = self.mount.turned(self._camera) @ unpadded
+        size = self.width, self.height
+        turned = cv2.warpPerspective(temp, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mask = cv2.warpPerspective(people.astype(np.uint8), warp, size, flags=cv2.INTER_NEAREST)
+        return np.asarray(turned, np.float32), mask != 0
 
-    def _shadow(self, radiance: Floats, outline: Floats, strength: float) -> None:
-        inside = self.camera.to_camera(outline)
-        if inside[:, 2].min() < 0.8:
-            return
-        points = self.camera.project(outline)[:, :2]
-        softness = 0.12 * self.camera.focal_px / float(inside[:, 2].mean())
-        margin = int(3 * softness) + 2
-        left, top = (int(c) - margin for c in points.min(axis=0))
-        right, bottom = (int(c) + margin for c in points.max(axis=0))
-        left, top = max(left, -margin * 4), max(top, -margin * 4)
-        mask = np.zeros((bottom - top, right - left), np.float32)
-        cv2.fillConvexPoly(mask, np.rint((points - [left, top]) * 16).astype(np.int32), strength, shift=4)
-        mask = cv2.GaussianBlur(mask, (0, 0), max(0.5, softness))
-        x0, y0, x1, y1 = max(0, left), max(0, top), min(radiance.shape[1], right), min(radiance.shape[0], bottom)
-        if x0 >= x1 or y0 >= y1:
-            return
-        part = mask[y0 - top : y1 - top, x0 - left : x1 - left] * self.view.ground[y0:y1, x0:x1]
-        radiance[y0:y1, x0:x1] *= (1.0 - part)[..., None]
+    def homography(self, distance_metres: float = math.inf) -> NDArray[np.float64]:
+        """The true map from infrared to visible pixels for what lies at one distance.
 
-    def _reflect(self, radiance: Floats, mirror: Floats) -> None:
-        view = self.view
-        rows = max(3, int(0.045 * self.camera.height)) | 1
-        blurred = cv2.blur(cv2.blur(mirror, (3, rows)), (1, max(3, rows // 2) | 1))
-        mixed = 0.35 * mirror + 0.65 * blurred
-        lower = radiance[view.mirror_top :]
-        full = cv2.resize(mixed, (lower.shape[1], lower.shape[0]), interpolation=cv2.INTER_LINEAR)
-        lower += view.mirror_weight[view.mirror_top :] * full
+        Args:
+            distance_metres: Depth along the visible camera's axis; ``inf`` for what is far away.
+
+        Returns:
+            The homography, its last element 1.  # [3, 3]
+
+        Raises:
+            UsageError: A distance that is not positive.
+        """
+        if not distance_metres > 0.0:
+            raise UsageError(f"distance_metres must be positive, not {distance_metres!r}")
+        return self.mount.to_visible(self._camera, distance_metres)
 
     def frames(self, rate_hz: float, duration_seconds: float | None = None) -> Iterator[ScenePair]:
-        """Frames at a rate."""
-        number = 0
-        while duration_seconds is None or number < round(rate_hz * duration_seconds):
-            yield self.render(number / rate_hz)
-            number += 1
+        """Frames at a rate, as a live source gives them; they are rendered as they are asked for.
+
+        Args:
+            rate_hz: Frames a second.
+            duration_seconds: Length; without it there is no end.
+
+        Returns:
+            An iterator of pairs at times 0, 1 / rate, 2 / rate, …
+
+        Raises:
+            UsageError: A rate that is not positive, or a negative duration.
+        """
+        if not (math.isfinite(rate_hz) and rate_hz > 0.0):
+            raise UsageError(f"rate_hz must be positive, not {rate_hz!r}")
+        if duration_seconds is not None and not (math.isfinite(duration_seconds) and duration_seconds >= 0.0):
+            raise UsageError(f"duration_seconds must not be negative, not {duration_seconds!r}")
+        numbers = itertools.count() if duration_seconds is None else range(round(rate_hz * duration_seconds))
+        return (self.render(number / rate_hz) for number in numbers)
 
 
-def _foot(pose: Pose) -> Floats:
-    on_road = ROAD_LEFT < pose.x < ROAD_RIGHT
-    return np.array([pose.x, 0.0 if on_road else KERB_METRES, pose.z], np.float32)
-
-
-def _beam(pose: Pose) -> Light | None:
-    ahead = float(np.sin(pose.heading)), float(np.cos(pose.heading))
-    position = pose.x + 2.1 * ahead[0], 0.65, pose.z + 2.1 * ahead[1]
-    tilt = 0.05
-    return Light(position, (200.0, 215.0, 225.0), "beam", facing=(ahead[0], -tilt, ahead[1]), haze=0.0)
-
-
-def _footprint(pose: Pose, width: float, length: float) -> Floats:
-    ahead = np.array([np.sin(pose.heading), 0.0, np.cos(pose.heading)])
-    right = np.array([ahead[2], 0.0, -ahead[0]])
-    centre = _foot(pose)
-    corners = [centre + ahead * (a * length / 2) + right * (b * width / 2) for a, b in ((1, -1), (1, 1), (-1, 1), (-1, -1))]
-    return np.array(corners, np.float32)
+def _check(name: str, value: int, low: int, high: int) -> None:
+    """Refuse what is not a whole number in a range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UsageError(f"{name} must be a whole number from {low} to {high}, not {value!r}")

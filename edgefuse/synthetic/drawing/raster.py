@@ -9,14 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefuse.synthetic.camera import NEAR_METRES, Camera, Floats
-from edgefuse.synthetic.lighting import Lighting
-from edgefuse.synthetic.surfaces import Face, Hit
-from edgefuse.synthetic.textures import sample_grid
+from edgefuse.synthetic.drawing.camera import Camera, Floats
+from edgefuse.synthetic.drawing.lighting import Lighting
+from edgefuse.synthetic.drawing.surfaces import Face, Hit
+from edgefuse.synthetic.drawing.textures import sample_grid
 
 __all__ = ["GBuffer", "clip_to_view", "draw_faces"]
 
 _SUBPIXEL_BITS = 6
+_NEAR_METRES = 0.3
 
 
 @dataclass
@@ -77,7 +78,7 @@ def clip_to_view(camera: Camera, corners: Floats) -> Floats:  # [K, 3] -> [M, 3]
     focal = camera.focal_px
     planes = ((0, 0, 1), (focal, 0, -left), (-focal, 0, right), (0, focal, -below), (0, -focal, above))
     for plane in planes:
-        corners = _clip(corners, np.array(plane, np.float32), NEAR_METRES if plane == planes[0] else 0.0)
+        corners = _clip(corners, np.array(plane, np.float32), _NEAR_METRES if plane == planes[0] else 0.0)
         if len(corners) < 3:
             break
     return corners
@@ -133,14 +134,14 @@ def _visible_samples(
     mask, top, left = covered
     bottom, right = top + mask.shape[0], left + mask.shape[1]
     z = plane.depth(np.arange(top, bottom), np.arange(left, right))
-    rows, columns = np.nonzero((mask != 0) & (z > NEAR_METRES) & (z < depth[top:bottom, left:right]))
+    rows, columns = np.nonzero((mask != 0) & (z > _NEAR_METRES) & (z < depth[top:bottom, left:right]))
     if rows.size == 0:
         return None
     return rows + top, columns + left, z[rows, columns]
 
 
 def _light(
-    plane: _Plane, face: Face, rows: NDArray[np.intp], columns: NDArray[np.intp], lighting: Lighting, step: int
+    plane: _Plane, face: Face, rows: NDArray[np.intp], columns: NDArray[np.intp], *, lighting: Lighting, step: int
 ) -> Floats:  # [N], [N] -> [N, 3]
     """Irradiance of samples of a face, from a coarse grid over it: on one plane light varies slowly."""
     top, left = int(rows.min()), int(columns.min())
@@ -149,7 +150,7 @@ def _light(
     if grid_rows.size * grid_columns.size >= rows.size:
         grid_rows, grid_columns, step = np.arange(top, int(rows.max()) + 1), np.arange(left, int(columns.max()) + 1), 1
     z = plane.depth(grid_rows, grid_columns)
-    z = np.where(np.isfinite(z) & (z > NEAR_METRES), np.minimum(z, 500.0), np.float32(500.0)).ravel()
+    z = np.where(np.isfinite(z) & (z > _NEAR_METRES), np.minimum(z, 500.0), np.float32(500.0)).ravel()
     flat_rows, flat_columns = (part.ravel() for part in np.meshgrid(grid_rows, grid_columns, indexing="ij"))
     points = np.array(plane.camera.position, np.float32) + z[:, None] * plane.camera.directions(flat_rows, flat_columns)
     coarse = lighting.irradiance(points, plane.normal, two_sided=face.two_sided)
@@ -180,9 +181,9 @@ def draw_faces(
         relative = point - face.origin
         hit = Hit(relative @ face.axis_s, relative @ face.axis_t, point, direction, z / np.float32(camera.focal_px))
         surface = face.material(hit)
-        radiance = surface.albedo * _light(plane, face, rows, columns, lighting, light_step)
-        if surface.emission is not None:
-            radiance += surface.emission
+        radiance = (
+            surface.albedo * _light(plane, face, rows, columns, lighting=lighting, step=light_step) + surface.emission
+        )
         keep: slice | NDArray[np.bool_] = slice(None) if surface.opaque is None else surface.opaque
         at = rows[keep], columns[keep]
         buffer.depth[at] = z[keep]
@@ -190,5 +191,5 @@ def draw_faces(
         buffer.albedo[at] = surface.albedo[keep]
         buffer.normal[at] = face.normal
         buffer.temp_celsius[at] = surface.temp_celsius[keep]
-        buffer.wet[at] = 0.0 if surface.wet is None else surface.wet[keep]
+        buffer.wet[at] = surface.wet[keep]
         buffer.occluder[at] = face.occluder

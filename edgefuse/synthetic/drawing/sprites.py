@@ -1,14 +1,16 @@
-"""Pictures of moving things: what both cameras see of one of them, and how it is laid over the frame."""
+"""Pictures of moving things: what both cameras see of one of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgefuse.synthetic.camera import Floats
+from edgefuse.synthetic.drawing.camera import Floats
 
-__all__ = ["Sprite"]
+__all__ = ["Sprite", "Window"]
+
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Sprite:
     foot_row: float
     person: bool
 
-    def window(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    def window(self, height: int, width: int) -> tuple[Window, Window] | None:
         """Where the sprite meets an image: slices of the image and of the sprite, or None outside it."""
         rows, columns = self.alpha.shape
         top, left = max(0, self.top), max(0, self.left)
@@ -47,15 +49,14 @@ class Sprite:
 
     def mirrored(self) -> Sprite:
         """What level water at its foot shows of it."""
-        rows = self.alpha.shape[0]
-        top = round(2.0 * self.foot_row) - (self.top + rows - 1)
-        return Sprite(
-            top, self.left, self.alpha[::-1], self.radiance[::-1], self.temp_celsius[::-1], self.depth, self.foot_row, self.person
+        return replace(
+            self,
+            top=round(2.0 * self.foot_row) - (self.top + self.alpha.shape[0] - 1),
+            alpha=self.alpha[::-1],
+            radiance=self.radiance[::-1],
+            temp_celsius=self.temp_celsius[::-1],
         )
 
     def faded(self, opacity: float) -> Sprite:
         """The same, more transparent."""
-        alpha = np.asarray(self.alpha * np.float32(opacity), np.float32)
-        return Sprite(
-            self.top, self.left, alpha, self.radiance, self.temp_celsius, self.depth, self.foot_row, self.person
-        )
+        return self if opacity >= 1.0 else replace(self, alpha=self.alpha * np.float32(opacity))

@@ -8,9 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from edgefuse.synthetic.camera import Floats
-from edgefuse.synthetic.surfaces import Hit, Surface
-from edgefuse.synthetic.textures import sample_image
+from edgefuse.synthetic.drawing import Floats, Hit, Surface, sample_image
 
 __all__ = ["Tree"]
 

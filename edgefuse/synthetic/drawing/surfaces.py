@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefuse.synthetic.camera import Floats
+from edgefuse.synthetic.drawing.camera import Floats
 
-__all__ = ["Face", "Hit", "Material", "Surface", "rectangle"]
+__all__ = ["Colour", "Face", "Hit", "Material", "Point", "Surface", "linear", "rectangle"]
+
+Colour = tuple[float, float, float]
+Point = tuple[float, float, float]
+
+
+def linear(values: NDArray[Any]) -> Colour:  # [3]
+    """A colour or point from an array."""
+    first, second, third = (float(value) for value in values)
+    return first, second, third
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,10 @@ class Hit:
     def __len__(self) -> int:
         return int(self.s.size)
 
+    def part(self, chosen: NDArray[np.intp]) -> Hit:
+        """The places with these numbers."""
+        return Hit(self.s[chosen], self.t[chosen], self.point[chosen], self.direction[chosen], self.footprint[chosen])
+
 
 @dataclass
 class Surface:
@@ -42,16 +56,22 @@ class Surface:
     Args:
         albedo: Part of the light sent back.  # [N, 3]
         temp_celsius: Apparent temperature in the thermal infrared.  # [N]
-        emission: Light sent out by itself.  # [N, 3]
-        wet: How mirror-like the ground is, in [0, 1].  # [N]
+        emission: Light sent out by itself; zero if not given.  # [N, 3]
+        wet: How mirror-like the ground is, in [0, 1]; zero if not given.  # [N]
         opaque: False where the face has a hole.  # [N]
     """
 
     albedo: Floats
     temp_celsius: Floats
-    emission: Floats | None = None
-    wet: Floats | None = None
+    emission: Floats = field(default_factory=lambda: np.zeros((), np.float32))
+    wet: Floats = field(default_factory=lambda: np.zeros((), np.float32))
     opaque: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.emission.ndim == 0:
+            self.emission = np.zeros_like(self.albedo)
+        if self.wet.ndim == 0:
+            self.wet = np.zeros_like(self.temp_celsius)
 
 
 Material = Callable[[Hit], Surface]
@@ -86,9 +106,9 @@ class Face:
 
 
 def rectangle(
-    origin: tuple[float, float, float],
-    along_s: tuple[float, float, float],
-    along_t: tuple[float, float, float],
+    origin: Point,
+    along_s: Point,
+    along_t: Point,
     material: Material,
     *,
     occluder: int = 0,

@@ -1,4 +1,4 @@
-"""Signs that face the traffic: glowing blades on house fronts, painted plates on poles."""
+"""Materials of smaller things: plain ones, striped cloth, and signs in two colours."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgefuse.synthetic.camera import Floats
-from edgefuse.synthetic.surfaces import Hit, Surface
-from edgefuse.synthetic.textures import sample_image
+from edgefuse.synthetic.drawing import Colour, Floats, Hit, Surface, sample_image
 
-__all__ = ["Plain", "Plate"]
-
-Colour = tuple[float, float, float]
+__all__ = ["Awning", "Plain", "Plate"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,25 @@ class Plain:
             temp_celsius=np.full(len(hit), self.celsius, np.float32),
             emission=np.broadcast_to(np.array(self.emission, np.float32), shape).copy(),
         )
+
+
+@dataclass(frozen=True)
+class Awning:
+    """Striped cloth; s runs along the shop front.
+
+    Args:
+        hue: Albedo of every other stripe, linear BGR.
+        stripe_metres: Width of a stripe.
+    """
+
+    hue: Colour
+    stripe_metres: float
+
+    def __call__(self, hit: Hit) -> Surface:
+        """The cloth at N places."""
+        coloured = (np.floor(hit.s / self.stripe_metres) % 2 == 0)[:, None]
+        albedo = np.where(coloured, np.array(self.hue, np.float32), np.float32(0.42))
+        return Surface(np.asarray(albedo, np.float32), np.full(len(hit), 5.2, np.float32))
 
 
 @dataclass(frozen=True)
