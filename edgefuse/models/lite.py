@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from edgefuse.models.base import FusionNetwork, require_positive
 from edgefuse.models.registry import register
@@ -23,10 +23,10 @@ class Lite(FusionNetwork):
 
         fused = clamp(a·ir + b·vis + m·g + c, 0, 1),
 
-    where a, b, m and c vary smoothly: a U-shaped trunk predicts them on a grid of 4×4 px cells, and bilinear enlargement
-    brings them to every pixel, as the linear coefficients of a guided filter are (He et al. 2013). All detail of the
-    fused picture therefore comes from the sources at full resolution; there are no blocks, and since g follows whichever
-    source is brighter at each pixel, an edge that only one source has is kept without a halo.
+    where a, b, m and c vary smoothly: a U-shaped trunk predicts them on a grid of 4×4 px cells, and bilinear
+    enlargement brings them to every pixel, as the linear coefficients of a guided filter are (He et al. 2013). All
+    detail of the fused picture therefore comes from the sources at full resolution; there are no blocks, and since g
+    follows whichever source is brighter at each pixel, an edge that only one source has is kept without a halo.
 
     c is not predicted itself but through the brightness of the cell: c = t − (a·īr + b·vīs + m·ḡ) with bars for means
     over the cell and t the predicted brightness, so that the trunk sets contrast (a, b, m) and brightness (t) apart.
@@ -75,25 +75,19 @@ class Lite(FusionNetwork):
     def _blend(self, ir: torch.Tensor, vis: torch.Tensor) -> torch.Tensor:
         self.check_pair(ir, vis)
         brighter = torch.maximum(ir, vis)
-        sources = torch.cat([ir, vis, brighter], dim=1)  # [B, 3, H, W]
-        cells = F.avg_pool2d(sources, _CELL_PX)  # [B, 3, H/4, W/4]
-        maps = self.head(self._trunk(sources[:, :2]))  # [B, 4, H/4, W/4]
-        gains, change = maps[:, :3], maps[:, 3:]
-        # The plain mixture of the cell's means plus a predicted change is the cell's brightness t.
-        mixture = 0.25 * cells[:, 0:1] + 0.25 * cells[:, 1:2] + 0.5 * cells[:, 2:3]
-        offset = mixture + change - (gains * cells).sum(dim=1, keepdim=True)  # [B, 1, H/4, W/4]
-        smooth = F.interpolate(
-            torch.cat([gains, offset], dim=1), scale_factor=_CELL_PX, mode="bilinear", align_corners=False
-        )  # [B, 4, H, W]
-        return smooth[:, 0:1] * ir + smooth[:, 1:2] * vis + smooth[:, 2:3] * brighter + smooth[:, 3:4]
+        ir_mean, vis_mean, brighter_mean = (functional.avg_pool2d(x, _CELL_PX) for x in (ir, vis, brighter))
+        a, b, m, change = self.head(self._trunk(torch.cat([ir, vis], dim=1))).split(1, dim=1)  # [B, 1, H/4, W/4]
+        brightness = 0.25 * ir_mean + 0.25 * vis_mean + 0.5 * brighter_mean + change
+        c = brightness - (a * ir_mean + b * vis_mean + m * brighter_mean)
+        return _enlarge(a) * ir + _enlarge(b) * vis + _enlarge(m) * brighter + _enlarge(c)
 
     def _trunk(self, pair: torch.Tensor) -> torch.Tensor:
         """Features on the grid of cells.  # [B, 2, H, W] -> [B, channels, H/4, W/4]"""
-        at_4 = F.relu(self.stem(pair))
+        at_4 = functional.relu(self.stem(pair))
         at_8 = self.at_8(self.down_8(at_4))
         at_16 = self.at_16(self.down_16(at_8))
-        at_8 = self.out_8(at_8 + _double(self.up_8(at_16)))
-        out: torch.Tensor = self.out_4(at_4 + _double(self.up_4(at_8)))
+        at_8 = self.out_8(at_8 + _enlarge(self.up_8(at_16), 2))
+        out: torch.Tensor = self.out_4(at_4 + _enlarge(self.up_4(at_8), 2))
         return out
 
 
@@ -101,5 +95,5 @@ def _convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.ReLU())
 
 
-def _double(features: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+def _enlarge(maps: torch.Tensor, factor: int = _CELL_PX) -> torch.Tensor:
+    return functional.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
