@@ -89,8 +89,8 @@ def evaluate_command(
     disturbances = [tuple(map(parse_corruption, text.split("+"))) for text in corrupt or ()]
     methods = _methods(fused, method, model)
     items, problems = find_items(ir, vis, mask)
-    jobs, missing = plan(methods, items, disturbances)
-    study = _run(jobs, request, [*problems, *missing], workers=workers, output=output)
+    jobs = plan(methods, items, disturbances)
+    study = _run(jobs, request, problems, workers=workers, output=output)
     if output is not None:
         _write(study, output, plots=plots)
     _report(study, style, per_image=per_image, as_json=json)  # type: ignore[arg-type]  # checked above

@@ -92,7 +92,7 @@ def _item(pair: PathPair, masks: Mapping[str, Path]) -> Item:
     return Item(pair.name, pair.ir, pair.vis, masks.get(pair.name))
 
 
-def find_fused(method: Method, items: Sequence[Item]) -> tuple[dict[str, Path], list[str]]:
+def find_fused(method: Method, items: Sequence[Item]) -> dict[str, Path]:
     """Find the fused image of each scene.
 
     Args:
@@ -100,7 +100,7 @@ def find_fused(method: Method, items: Sequence[Item]) -> tuple[dict[str, Path], 
         items: The scenes.
 
     Returns:
-        Files by scene name, and one line for each scene without one.
+        Files by scene name; a scene without one is not in it.
 
     Raises:
         InputError: The folder is missing, or holds none of the scenes.
@@ -111,14 +111,12 @@ def find_fused(method: Method, items: Sequence[Item]) -> tuple[dict[str, Path], 
     if not folder.is_dir():
         if len(items) != 1:
             raise InputError(f"{method.name}: {folder} is one image, but there are {len(items)} scenes; give a folder")
-        return {items[0].name: folder}, []
+        return {items[0].name: folder}
     files = images_by_stem(folder)
     found = {item.name: files[item.name] for item in items if item.name in files}
     if not found:
         raise InputError(f"{method.name}: no image in {folder} is named like a scene, as {items[0].name}.png would be")
-    return found, [
-        f"{method.name}: no fused image named {item.name!r} in {folder}" for item in items if item.name not in found
-    ]
+    return found
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:

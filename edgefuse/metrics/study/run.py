@@ -23,7 +23,7 @@ _JOBS_WORTH_A_WORKER = 8  # a worker takes as long to start as about this many 6
 
 def plan(
     methods: Sequence[Method], items: Sequence[Item], disturbances: Sequence[tuple[Corruption, ...]] = ()
-) -> tuple[list[Job], list[str]]:
+) -> list[Job]:
     """List the work of a study.
 
     Args:
@@ -32,21 +32,19 @@ def plan(
         disturbances: Each is applied to the inputs of every model, beside the clean ones.
 
     Returns:
-        The jobs, and one line for each fused image that is missing.
+        The jobs, method by method; one without its fused image gives a row with an error.
 
     Raises:
         InputError: A folder of fused images is missing or holds none of the scenes.
     """
     jobs: list[Job] = []
-    problems: list[str] = []
     for method in methods:
         if method.model is not None:
             jobs += [Job(method, item, None, chosen) for chosen in ((), *disturbances) for item in items]
-            continue
-        fused, missing = find_fused(method, items)
-        problems += missing
-        jobs += [Job(method, item, fused[item.name]) for item in items if item.name in fused]
-    return jobs, problems
+        else:
+            fused = find_fused(method, items)
+            jobs += [Job(method, item, fused.get(item.name)) for item in items]
+    return jobs
 
 
 def default_workers(jobs: Sequence[Job]) -> int:

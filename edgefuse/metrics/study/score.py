@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """One scene, one method, and how the method's inputs are disturbed."""
+    """One scene, one method with the file that it made, and how the method's inputs are disturbed."""
 
     method: Method
     item: Item
@@ -195,7 +195,7 @@ def _spectra(
 def _fused(job: Job, request: Request, ir: Image, vis: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if job.method.model is None:
         if job.fused is None:
-            raise InputError(f"{job.method.name}: no fused image for {job.item.name}")
+            raise InputError(f"{job.method.name}: no fused image named {job.item.name!r} in {job.method.fused}")
         return read_vis(job.fused)
     for corruption in job.corruptions:
         if corruption.source == "vis":

@@ -29,7 +29,7 @@ class Study:
         request: What was computed of each.
         jobs: What there was to do, in table order.
         rows: What is done; fewer than ``jobs`` after an interruption.
-        problems: What is missing or failed before any job.
+        problems: Files that are left out before any job.
     """
 
     request: Request
@@ -57,16 +57,11 @@ class Study:
 
         Means are taken over these alone: means over different scenes cannot be compared.
         """
-        wanted: dict[str, bool] = {}
+        is_done: dict[str, bool] = {}
         for job in self.jobs:
             row = self._by_place.get((job.method.name, job.disturbance, job.item.name))
-            wanted[job.item.name] = wanted.get(job.item.name, True) and row is not None and row.error is None
-        present = {(job.method.name, job.item.name) for job in self.jobs}
-        return tuple(
-            name
-            for name, is_done in wanted.items()
-            if is_done and all((method, name) in present for method in self.methods)
-        )
+            is_done[job.item.name] = is_done.get(job.item.name, True) and row is not None and row.error is None
+        return tuple(name for name, done in is_done.items() if done)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

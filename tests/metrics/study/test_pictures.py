@@ -29,7 +29,7 @@ def study(tmp_path: Path) -> Study:
             write_image(tmp_path / part / f"{name}.png", rng.integers(0, 256, (32, 40)).astype(np.uint8))
         items.append(Item(name, tmp_path / "ir" / f"{name}.png", tmp_path / "vis" / f"{name}.png"))
     request = Request(metrics=("EN", "CC"), spectrum=True)
-    jobs, _ = plan([Method("one", fused=tmp_path / "one"), Method("two", fused=tmp_path / "two")], items)
+    jobs = plan([Method("one", fused=tmp_path / "one"), Method("two", fused=tmp_path / "two")], items)
     return Study(request, tuple(jobs), tuple(run(jobs, request)))
 
 

@@ -44,9 +44,9 @@ def folders(tmp_path: Path) -> Path:
 def _study(folders: Path, request: Request = QUICK, *, workers: int = 1, mask: bool = False) -> Study:
     methods = [Method("max", fused=folders / "max"), Method("mean", fused=folders / "mean")]
     items, problems = find_items(folders / "ir", folders / "vis", folders / "mask" if mask else None)
-    jobs, missing = plan(methods, items)
+    jobs = plan(methods, items)
     rows = run(jobs, request, workers=workers)
-    return Study(request, tuple(jobs), tuple(rows), (*problems, *missing))
+    return Study(request, tuple(jobs), tuple(rows), tuple(problems))
 
 
 def test_rows_are_what_evaluate_gives_in_natural_order(folders: Path) -> None:
@@ -124,7 +124,7 @@ def test_undefined_values_are_left_out_of_the_mean_and_told(folders: Path) -> No
 def test_an_interrupted_study_has_the_same_scenes_of_every_method(folders: Path) -> None:
     """Rows come scene by scene: what is there after a stop can be compared."""
     methods = [Method("max", fused=folders / "max"), Method("mean", fused=folders / "mean")]
-    jobs, _ = plan(methods, find_items(folders / "ir", folders / "vis")[0])
+    jobs = plan(methods, find_items(folders / "ir", folders / "vis")[0])
     results = run(jobs, QUICK)
     rows = tuple(next(results) for _ in range(5))
     results.close()
@@ -140,7 +140,7 @@ def test_a_model_is_fused_and_scored_in_one_go(folders: Path, average_model: Pat
     import edgefuse.fuser
 
     items, _ = find_items(folders / "ir", folders / "vis")
-    jobs, _ = plan([Method("average", model=str(average_model))], items)
+    jobs = plan([Method("average", model=str(average_model))], items)
     row = next(run([job for job in jobs if job.item.name == "b"], QUICK))
     ir, vis = read_vis(folders / "ir" / "b.png"), read_vis(folders / "vis" / "b.jpg")
     with edgefuse.fuser.load(average_model) as fuse:
@@ -154,7 +154,7 @@ def test_disturbed_inputs_are_scored_against_clean_sources(folders: Path, averag
 
     items, _ = find_items(folders / "ir", folders / "vis")
     disturbances = [(parse_corruption("stripe:50"), parse_corruption("gauss:400")), (parse_corruption("dark"),)]
-    jobs, _ = plan([Method("average", model=str(average_model))], items, disturbances)
+    jobs = plan([Method("average", model=str(average_model))], items, disturbances)
     assert len(jobs) == 3 * 4
     study = Study(QUICK, tuple(jobs), tuple(run(jobs, QUICK)))
     assert study.errors == ()
@@ -180,7 +180,7 @@ def test_a_raw_thermal_image_is_scored_as_it_is_displayed(folders: Path) -> None
 def test_single_files_make_a_study_of_one(folders: Path) -> None:
     """Files need not have one name where there is only one of each."""
     items, _ = find_items(folders / "ir" / "a.png", folders / "vis" / "b.jpg")
-    jobs, _ = plan([Method("one", fused=folders / "max" / "frame2.png")], items)
+    jobs = plan([Method("one", fused=folders / "max" / "frame2.png")], items)
     (row,) = run(jobs, QUICK)
     assert row.error is None
 
@@ -221,8 +221,8 @@ def test_paths_that_do_not_fit_are_told(folders: Path) -> None:
 def test_a_model_gets_one_process_and_many_images_get_several(folders: Path) -> None:
     """A runtime uses every core by itself; a handful of images is done before a worker has started."""
     items, _ = find_items(folders / "ir", folders / "vis")
-    few, _ = plan([Method("max", fused=folders / "max")], items)
-    model, _ = plan([Method("lite", model="lite")], items * 100)
+    few = plan([Method("max", fused=folders / "max")], items)
+    model = plan([Method("lite", model="lite")], items * 100)
     assert default_workers(few) == 1
     assert default_workers(model) == 1
     assert default_workers(few * 100) >= 1
