@@ -1,0 +1,277 @@
+"""Opening a source and giving its frames one by one. Runs in the camera's own process: any call here may hang."""
+
+from __future__ import annotations
+
+import glob
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from edgefuse.arrays import Image
+from edgefuse.errors import InputError, MissingDependencyError
+from edgefuse.images import LARGEST_IMAGE_PIXELS, read_ir, read_vis
+from edgefuse.pairs import IMAGE_SUFFIXES
+from edgefuse.stream.config import CameraConfig
+
+__all__ = ["RawFrame", "read_frames"]
+
+_DEFAULT_RATE_HZ = 30.0
+_V4L2_FORMATS = {"y16": "Y16 ", "grey": "GREY", "yuyv": "YUYV", "mjpg": "MJPG", "nv12": "NV12"}
+_RAW_FORMATS = frozenset({"y16", "grey"})
+_CLOCK_SLACK_SECONDS = 1.0
+"""A driver's time stamp further than this from now is of another clock and is not used."""
+
+
+class RawFrame(NamedTuple):
+    """A frame as the source gives it; ``captured_seconds`` is None where only the receiver can tell."""
+
+    image: Image
+    pts_seconds: float | None
+    captured_seconds: float | None
+
+
+def read_frames(config: CameraConfig) -> Iterator[RawFrame]:
+    """Open a camera's source and give its frames.
+
+    Args:
+        config: The camera.
+
+    Returns:
+        An iterator that ends with a recorded source, and also when a live one stops sending.
+
+    Raises:
+        InputError: The source cannot be opened or read.
+        MissingDependencyError: A package for this kind of source is not installed.
+    """
+    kind = config.uri.kind
+    if kind == "synthetic":
+        return _synthetic(config)
+    if kind == "frames":
+        return _still_frames(config)
+    if kind in ("v4l2", "csi", "gst"):
+        return _device(config)
+    return _media(config)
+
+
+def _synthetic(config: CameraConfig) -> Iterator[RawFrame]:
+    """A simulated street. Its frames are drawn before the first is given, forwards and backwards in an endless loop."""
+    from edgefuse.synthetic import StreetScene
+
+    uri = config.uri
+    height, width = uri.size() or (480, 640)
+    rate_hz = uri.number("rate", _DEFAULT_RATE_HZ)
+    scene = StreetScene(height, width, seed=int(uri.number("seed", 0)), noise=uri.number("noise", 1.0))
+    count = max(1, round(uri.number("seconds", 1.0) * rate_hz))
+    drawn: list[Image] = []
+    for number in range(count):
+        pair = scene.render(number / rate_hz)
+        as_display = config.profile is None
+        drawn.append(pair.vis if config.role == "vis" else pair.ir if as_display else pair.ir16)
+    loop = drawn + drawn[-2:0:-1]
+    number, start = 0, time.monotonic()
+    while True:
+        due = start + number / rate_hz
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield RawFrame(loop[number % len(loop)], number / rate_hz, due)
+        number += 1
+
+
+def _still_frames(config: CameraConfig) -> Iterator[RawFrame]:
+    uri = config.uri
+    paths = _frame_paths(uri.target)
+    if not paths:
+        raise InputError(f"{uri.shown}: no frames there ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    rate_hz = uri.number("rate", _DEFAULT_RATE_HZ) or _DEFAULT_RATE_HZ
+    read = read_ir if config.role == "ir" else read_vis
+    number = 0
+    while True:
+        for path in paths:
+            yield RawFrame(read(path), number / rate_hz, None)
+            number += 1
+        if uri.number("loop", 0.0) == 0.0:
+            return
+
+
+def _frame_paths(target: str) -> list[Path]:
+    folder = Path(target)
+    if folder.is_dir():
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    pattern = re.sub(r"%0?\d*d", "*", glob.escape(target).replace("[[]", "["))
+    numbered = re.compile(re.sub(r"%0?\\?\d*d", r"(\\d+)", re.escape(target)))
+    found = [(match, path) for path in glob.glob(pattern) if (match := numbered.fullmatch(path))]  # noqa: PTH207
+    return [Path(path) for match, path in sorted(found, key=lambda item: [int(part) for part in item[0].groups()])]
+
+
+def _device(config: CameraConfig) -> Iterator[RawFrame]:
+    """V4L2 by OpenCV; CSI cameras and pipelines by an OpenCV that was built with GStreamer."""
+    capture = _open_v4l2(config) if config.uri.kind == "v4l2" else _open_gstreamer(config)
+    try:
+        while True:
+            if not capture.grab():
+                return
+            now = time.monotonic()
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            decoded, image = capture.retrieve()
+            if not decoded or image is None:
+                continue
+            yield RawFrame(np.asarray(image), None, stamp if abs(now - stamp) < _CLOCK_SLACK_SECONDS else now)
+    finally:
+        capture.release()
+
+
+def _open_v4l2(config: CameraConfig) -> cv2.VideoCapture:
+    uri, profile = config.uri, config.profile
+    device = uri.target or "/dev/video0"
+    if not Path(device).exists():
+        raise InputError(f"{uri.shown}: no such device (v4l2-ctl --list-devices)")
+    capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    if not capture.isOpened():
+        raise InputError(f"{uri.shown}: cannot open it; another program may hold it, or the user is not in group video")
+    name = uri.options.get("format", profile.pixel_format if profile else "").lower()
+    if name and name not in _V4L2_FORMATS:
+        raise InputError(f"{uri.shown}: format must be one of {', '.join(_V4L2_FORMATS)}, not {name!r}")
+    if name:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*_V4L2_FORMATS[name]))
+    # Without this OpenCV turns 16-bit counts into 8-bit BGR.
+    if name in _RAW_FORMATS or (profile is not None and profile.split):
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+    size = uri.size()
+    if size is not None:
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[0])
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[1])
+    if uri.number("rate", 0.0):
+        capture.set(cv2.CAP_PROP_FPS, uri.number("rate", 0.0))
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
+    return capture
+
+
+def _open_gstreamer(config: CameraConfig) -> cv2.VideoCapture:
+    uri = config.uri
+    if not any(line.split(":")[1].strip().startswith("YES") for line in _gstreamer_lines()):
+        raise MissingDependencyError(
+            f"{uri.shown}: this OpenCV has no GStreamer; use JetPack's python3-opencv, or an rtsp:// or v4l2:// source"
+        )
+    pipeline = uri.target
+    if uri.kind == "csi":
+        height, width = uri.size() or (720, 1280)
+        rate = int(uri.number("rate", _DEFAULT_RATE_HZ))
+        pipeline = (
+            f"nvarguscamerasrc sensor-id={int(uri.target or 0)} ! "
+            f"video/x-raw(memory:NVMM),width={width},height={height},framerate={rate}/1 ! "
+            "nvvidconv ! video/x-raw,format=BGRx ! videoconvert ! video/x-raw,format=BGR ! "
+            "appsink drop=true max-buffers=2"
+        )
+    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+    if not capture.isOpened():
+        raise InputError(f"{uri.shown}: GStreamer cannot open it")
+    return capture
+
+
+def _gstreamer_lines() -> list[str]:
+    return [line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GStreamer:")]
+
+
+def _media(config: CameraConfig) -> Iterator[RawFrame]:
+    """Files and network streams by PyAV; files by OpenCV too, where PyAV is missing and 8 bits are enough."""
+    try:
+        import av
+    except ImportError as error:
+        if config.uri.kind == "file" and config.profile is None:
+            yield from _file_by_opencv(config)
+            return
+        raise MissingDependencyError.for_package(
+            "av", extra="stream", purpose="read network streams and 16-bit video"
+        ) from error
+    av.logging.set_level(av.logging.PANIC)  # its messages print URLs with their passwords
+    uri = config.uri
+    if uri.kind == "file" and not Path(uri.target).is_file():
+        raise InputError(f"{uri.shown}: no such file")
+    offset_seconds = 0.0
+    while True:
+        last = yield from _decode(av, config, offset_seconds)
+        if uri.live or uri.number("loop", 0.0) == 0.0:
+            return
+        offset_seconds = last
+
+
+def _decode(av: Any, config: CameraConfig, offset_seconds: float) -> Any:
+    """Give the frames of one pass; returns the time at which the next pass starts."""
+    uri = config.uri
+    options = {"rtsp_transport": "tcp"} if uri.kind == "rtsp" else {}
+    if uri.kind != "file":
+        options |= {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+    try:
+        # A live source may be silent for long: the watchdog outside judges that, not a timeout of the library.
+        container = av.open(uri.target, options=options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{uri.shown}: cannot open it ({_reason(error)})") from error
+    with container:
+        if not container.streams.video:
+            raise InputError(f"{uri.shown}: no video in it")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO" if uri.kind == "file" else "SLICE"
+        step = 1.0 / (uri.number("rate", 0.0) or float(stream.average_rate or 0) or _DEFAULT_RATE_HZ)
+        first, pts = None, offset_seconds
+        for number, frame in enumerate(_decoded(av, container, config)):
+            if frame.time is not None and not uri.number("rate", 0.0):
+                first = frame.time if first is None else first
+                pts = offset_seconds + frame.time - first
+            else:
+                pts = offset_seconds + number * step
+            yield RawFrame(_array(frame, config), pts, None)
+        return pts + step
+
+
+def _decoded(av: Any, container: Any, config: CameraConfig) -> Iterator[Any]:
+    """Decoded frames; a damaged packet is passed over, since the next key frame mends the picture."""
+    damaged = 0
+    for packet in container.demux(video=0):
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError as error:
+            damaged += 1
+            if damaged > 100:
+                raise InputError(f"{config.uri.shown}: {damaged} damaged packets ({_reason(error)})") from error
+
+
+def _array(frame: Any, config: CameraConfig) -> Image:
+    if frame.width * frame.height > LARGEST_IMAGE_PIXELS:
+        raise InputError(f"{config.uri.shown}: {frame.width}x{frame.height} pixels is more than {LARGEST_IMAGE_PIXELS}")
+    if config.role == "vis":
+        return np.asarray(frame.to_ndarray(format="bgr24"))
+    name = frame.format.name
+    if name.startswith(("gray16", "gray10", "gray12", "gray14")):
+        return np.asarray(frame.to_ndarray(format="gray16le")) if name == "gray16be" else np.asarray(frame.to_ndarray())
+    if config.profile is not None and config.profile.split and name == "yuyv422":
+        return np.asarray(frame.to_ndarray())
+    return np.asarray(frame.to_ndarray(format="gray"))
+
+
+def _file_by_opencv(config: CameraConfig) -> Iterator[RawFrame]:
+    uri = config.uri
+    capture = cv2.VideoCapture(uri.target, cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise InputError(f"{uri.shown}: not a video that OpenCV can read")
+        rate_hz = uri.number("rate", 0.0) or capture.get(cv2.CAP_PROP_FPS) or _DEFAULT_RATE_HZ
+        number = 0
+        while True:
+            decoded, image = capture.read()
+            if not decoded and uri.number("loop", 0.0) and capture.set(cv2.CAP_PROP_POS_FRAMES, 0) and number:
+                decoded, image = capture.read()
+            if not decoded:
+                return
+            picture = np.asarray(image) if config.role == "vis" else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+            yield RawFrame(picture, number / rate_hz, None)
+            number += 1
+    finally:
+        capture.release()
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__)
