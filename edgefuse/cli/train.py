@@ -26,6 +26,8 @@ _KEEP_BYTES = 2 << 30
 
 _EXIT_INTERRUPTED = 130
 
+_PACKAGES = ("torch", "accelerate", "safetensors", "tensorboard", "matplotlib")
+
 
 def train_command(
     recipe: Annotated[
@@ -62,8 +64,9 @@ def train_command(
         raise UsageError(
             "give a recipe and --data, as in: edgefuse train lite --data pictures/train (--list shows recipes)"
         )
-    if find_spec("torch") is None:
-        raise MissingDependencyError.for_package("torch", extra="train", purpose="train a network")
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            raise MissingDependencyError.for_package(package, extra="train", purpose="train a network")
     from edgefuse.train import load_recipe
 
     chosen = load_recipe(recipe, overrides=assign or (), smoke=smoke)

@@ -54,7 +54,7 @@ def training_record(
         "steps": position.total_steps,
         "finished": finished,
         "minutes": round(position.seconds / 60, 2),
-        "device": device,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "processes": processes,
