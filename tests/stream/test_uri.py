@@ -76,6 +76,7 @@ def test_credentials_are_never_shown(text: str) -> None:
     assert "hunter2" in uri.target
 
 
+@settings(max_examples=50)
 @given(
     st.text(),
     st.text(alphabet=st.characters(blacklist_categories=["Z", "C"], blacklist_characters="/?#\"'"), min_size=1),

@@ -1,0 +1,102 @@
+"""Colours for a thermal picture, a spot or box temperature, and the overlay on the visible picture."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefuse.arrays import Image
+from edgefuse.errors import InputError, UsageError
+from edgefuse.stream.profiles import ThermalProfile
+
+__all__ = ["PALETTES", "Palette", "box_celsius", "colour", "overlay"]
+
+Palette = Literal["white-hot", "black-hot", "inferno", "ironbow", "rainbow"]
+PALETTES: tuple[Palette, ...] = get_args(Palette)
+
+_IRONBOW = np.array(
+    [
+        [0, 0, 0],
+        [100, 0, 30],
+        [140, 10, 120],
+        [110, 20, 190],
+        [30, 80, 235],
+        [0, 160, 255],
+        [60, 225, 255],
+        [255, 255, 255],
+    ]
+)
+"""Blue, green and red of eight equal steps from cold to hot."""
+
+_COLOUR_MAPS: dict[Palette, int] = {"inferno": cv2.COLORMAP_INFERNO, "rainbow": cv2.COLORMAP_JET}
+
+
+def colour(unit: NDArray[np.float32], palette: Palette) -> NDArray[np.uint8]:
+    """Colour a thermal picture.
+
+    Args:
+        unit: ``(H, W)`` float32 in [0, 1].
+        palette: One of ``PALETTES``.
+
+    Returns:
+        ``(H, W, 3)`` BGR uint8.
+
+    Raises:
+        UsageError: An unknown palette.
+    """
+    if palette not in PALETTES:
+        raise UsageError(f"palette must be one of {', '.join(PALETTES)}, not {palette!r}")
+    gray = (np.clip(unit, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    if palette == "black-hot":
+        gray = 255 - gray
+    if palette == "ironbow":
+        return np.take(_ironbow_table(), gray, axis=0)
+    if palette in _COLOUR_MAPS:
+        return np.asarray(cv2.applyColorMap(gray, _COLOUR_MAPS[palette]), np.uint8)
+    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _ironbow_table() -> NDArray[np.uint8]:
+    at = np.linspace(0, 255, len(_IRONBOW))
+    columns = [np.interp(np.arange(256), at, _IRONBOW[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+
+
+def overlay(unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay the coloured infrared picture half over the visible one, to judge how well they are registered.
+
+    Args:
+        unit: Infrared in [0, 1], of the size of ``vis``.  # [H, W]
+        vis: ``(H, W)`` or ``(H, W, 3)`` BGR uint8.
+
+    Returns:
+        ``(H, W, 3)`` BGR uint8.
+    """
+    base = vis if vis.ndim == 3 else cv2.cvtColor(vis, cv2.COLOR_GRAY2BGR)
+    return np.asarray(cv2.addWeighted(base, 0.5, colour(unit, "ironbow"), 0.5, 0.0), np.uint8)
+
+
+def box_celsius(counts: Image, profile: ThermalProfile, box: tuple[int, int, int, int]) -> tuple[float, float, float]:
+    """Temperature in a box of a radiometric picture; a spot is a box of one pixel.
+
+    Args:
+        counts: Raw counts, before any gain control.  # [H, W]
+        profile: The camera's.
+        box: x, y, width, height in pixels of ``counts``.
+
+    Returns:
+        Lowest, mean and highest temperature in degrees Celsius.
+
+    Raises:
+        InputError: The box leaves the picture.
+        UsageError: The camera is not radiometric.
+    """
+    x, y, width, height = box
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > counts.shape[1] or y + height > counts.shape[0]:
+        raise InputError(f"the box {box} leaves the infrared picture of {counts.shape[1]}x{counts.shape[0]}")
+    part = counts[y : y + height, x : x + width].astype(np.float64)
+    low, mean, high = (float(profile.celsius(float(value))) for value in (part.min(), part.mean(), part.max()))
+    return low, mean, high
