@@ -14,7 +14,7 @@ from edgefuse.export.dft._matrices import Array
 from edgefuse.export.dft._nodes import array_of
 from edgefuse.export.dft._structure import regroup
 
-__all__ = ["ELEMENTWISE", "UNARY", "batch_norm", "elementwise", "emit_blocks", "run_blocks", "size_of", "unary"]
+__all__ = ["ELEMENTWISE", "UNARY", "elementwise", "emit_blocks", "run_blocks", "size_of", "unary"]
 
 # fmt: off
 UNARY = frozenset({
@@ -171,40 +171,3 @@ def _same_axis(left: Axis, right: Axis) -> bool:
     if left.order is None or right.order is None:
         return left.length == right.length and left.order is right.order
     return left.length == right.length and np.array_equal(left.order, right.order)
-
-
-def batch_norm(emitter: Emitter, node: Any, inputs: Sequence[Laid | Array | None]) -> Laid | None:
-    """Normalisation by given statistics, stored ones or those of the image."""
-    training = "training_mode" in node.attributes and node.attributes["training_mode"].value
-    laid, *given = inputs
-    if training or not isinstance(laid, Laid) or any(one is None for one in given):
-        return None
-    dtype, rank = laid.value.dtype.numpy(), len(laid.dims)
-    epsilon = float(node.attributes["epsilon"].value) if "epsilon" in node.attributes else 1e-5
-    scale, bias, mean, variance = (_per_channel(one, rank) for one in given if one is not None)
-    if all(isinstance(one, np.ndarray) for one in (scale, bias, mean, variance)):
-        scale64, bias64, mean64, variance64 = (
-            np.asarray(one, dtype=np.float64) for one in (scale, bias, mean, variance)
-        )
-        factor: Laid | Array | None = (scale64 / np.sqrt(variance64 + epsilon)).astype(dtype)
-        shift: Laid | Array | None = (bias64 - mean64 * scale64 / np.sqrt(variance64 + epsilon)).astype(dtype)
-    else:
-        widened = elementwise(emitter, "Add", [variance, np.array(epsilon, dtype=dtype)])
-        factor = None if widened is None else elementwise(emitter, "Div", [scale, _sqrt(emitter, widened)])
-        product = None if factor is None else elementwise(emitter, "Mul", [mean, factor])
-        shift = None if product is None else elementwise(emitter, "Sub", [bias, product])
-    if factor is None or shift is None:
-        return None
-    scaled = elementwise(emitter, "Mul", [laid, factor])
-    return None if scaled is None else elementwise(emitter, "Add", [scaled, shift])
-
-
-def _per_channel(one: Laid | Array, rank: int) -> Laid | Array:
-    """Statistics of the channels, as dimension 1 of so many."""
-    if isinstance(one, Laid):
-        return replace(one, dims=((), *one.dims, *((),) * (rank - 2)))
-    return one.reshape(1, -1, *(1,) * (rank - 2))
-
-
-def _sqrt(emitter: Emitter, laid: Laid) -> Laid:
-    return replace(laid, value=emitter.emit("Sqrt", [laid.value], emitter.shape_of(laid.value)))

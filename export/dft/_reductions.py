@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._nodes import array_of
 from edgefuse.export.dft._pointwise import emit_blocks, run_blocks
 
-__all__ = ["REDUCTIONS", "reduce_"]
+__all__ = ["REDUCTIONS", "reduce_", "reduce_dims"]
 
 REDUCTIONS = frozenset({"GlobalAveragePool", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"})
 
@@ -21,7 +22,7 @@ def reduce_(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
     rank = len(laid.dims)
     keep = True
     if node.op_type == "GlobalAveragePool":
-        places = set(range(2, rank))
+        places: Collection[int] = range(2, rank)
     else:
         keep = bool(node.attributes["keepdims"].value) if "keepdims" in node.attributes else True
         axes = node.attributes["axes"].value if "axes" in node.attributes else None
@@ -30,11 +31,18 @@ def reduce_(emitter: Emitter, node: Any, laid: Laid) -> Laid | None:
         if axes is None:
             return None
         places = {int(axis) % rank for axis in axes}
+    op_type = "ReduceMean" if node.op_type == "GlobalAveragePool" else node.op_type
+    return reduce_dims(emitter, op_type, laid, places, keep=keep)
+
+
+def reduce_dims(
+    emitter: Emitter, op_type: str, laid: Laid, places: Collection[int], *, keep: bool = True
+) -> Laid | None:
+    """Reduce over some dimensions, which keep length 1 or go; None if one of them is dynamic."""
     laid = emitter.settle(laid)
     gone = {axis for place in places for axis in laid.dims[place]}
     if not gone or any(axis.length is None for axis in gone):
         return None
-    op_type = "ReduceMean" if node.op_type == "GlobalAveragePool" else node.op_type
     result = laid
     weighed = op_type in ("ReduceMean", "ReduceSum")
     repeated = [axis for axis in laid.stored if weighed and axis in gone and axis.holds_duplicates]

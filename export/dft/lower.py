@@ -9,12 +9,13 @@ import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 
-from edgefuse.errors import ArtifactError, UsageError
-from edgefuse.export.dft import _channels, _pointwise, _reductions, _structure
+from edgefuse.errors import UsageError
+from edgefuse.export.dft import _channels, _normalisation, _pointwise, _reductions, _structure
 from edgefuse.export.dft._chains import Form, emit_chain
 from edgefuse.export.dft._cost import Cost, Target
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._nodes import array_of, find_chain, is_op, scalar_factor, static_shape
+from edgefuse.export.dft._prepare import opset_of, prepare
 
 __all__ = ["LowerMethod", "Target", "count_dft", "lower_dft"]
 
@@ -53,7 +54,7 @@ def lower_dft(model: onnx.ModelProto, *, method: LowerMethod = "auto", target: T
     copy.CopyFrom(model)
     if method == "keep" or not count_dft(model):
         return copy
-    prepared = _prepare(copy)
+    prepared = prepare(copy)
     plans: list[tuple[Form, bool]] = [("dense", False)] if method == "dense" else [("radix", True)]
     if method == "auto":
         plans = [("dense", False), ("radix", False)]
@@ -78,30 +79,12 @@ def count_dft(model: onnx.ModelProto) -> int:
     return count(model.graph.node) + sum(count(function.node) for function in model.functions)
 
 
-def _prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Inline functions, fold constants and infer shapes, so that lengths and axes stand in the graph."""
-    opset = _opset(model)
-    if opset < 17:
-        raise ArtifactError(f"the model declares opset {opset}, but DFT exists from opset 17 on")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-        onnx.checker.check_model(inferred)
-        folded = ir.to_proto(onnxscript.optimizer.optimize(ir.from_proto(inferred)))
-        return onnx.shape_inference.infer_shapes(folded, data_prop=True)
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise ArtifactError(f"the model is not valid ONNX: {str(error).splitlines()[0]}") from error
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-
-
 def _lower(prepared: onnx.ModelProto, form: Form, *, force: bool, target: Target) -> tuple[onnx.ModelProto, Cost]:
     model = ir.from_proto(prepared)
     cost = Cost(target)
     constants: dict[tuple[Any, ...], Any] = {}
     for graph in [model.graph, *model.graph.subgraphs()]:
-        _Rewriter(graph, _opset(prepared), Emitter(graph, cost, constants), form=form, force=force).run()
+        _Rewriter(graph, opset_of(prepared), Emitter(graph, cost, constants), form=form, force=force).run()
     onnxscript.optimizer.remove_unused_nodes(model)
     return onnx.shape_inference.infer_shapes(ir.to_proto(model)), cost
 
@@ -183,7 +166,7 @@ class _Rewriter:
         pairs = zip(inputs, node.inputs, strict=True)
         operands = [laid if laid is not None else array_of(value) for laid, value in pairs]
         if node.op_type == "BatchNormalization":
-            return _pointwise.batch_norm(self._emitter, node, operands)
+            return _normalisation.batch_norm(self._emitter, node, operands)
         known = [one for one in operands if one is not None]
         if len(known) != len(operands):
             return None
@@ -243,6 +226,7 @@ _RENAMING: dict[str, Callable[[Any, Laid], Laid | None]] = {
 }
 _COMPUTING: dict[str, Callable[[Emitter, Any, Laid], Laid | None]] = {
     "Conv": _channels.conv_1x1,
+    "InstanceNormalization": _normalisation.instance_norm,
     "MatMul": _channels.matmul,
     **dict.fromkeys(_reductions.REDUCTIONS, _reductions.reduce_),
 }

@@ -1,0 +1,79 @@
+"""What a model goes through before its DFT nodes are looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxscript.optimizer
+
+from edgefuse.errors import ArtifactError
+from edgefuse.export.dft._nodes import array_of, is_op, only_consumer
+
+__all__ = ["opset_of", "prepare"]
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the default operator set, 0 if none is declared."""
+    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+
+
+def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Inline functions, fold constants and infer shapes, so that lengths and axes stand in the graph.
+
+    Args:
+        model: Any model.
+
+    Returns:
+        An equal model, its normalisations by stored statistics folded into the convolutions before them.
+
+    Raises:
+        ArtifactError: The model is no valid ONNX, or older than the DFT operator.
+    """
+    if opset_of(model) < 17:
+        raise ArtifactError(f"the model declares opset {opset_of(model)}, but DFT exists from opset 17 on")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        onnx.checker.check_model(inferred)
+        folded = onnxscript.optimizer.optimize(ir.from_proto(inferred))
+        _fold_batch_norms(folded.graph)
+        onnxscript.optimizer.remove_unused_nodes(folded)
+        return onnx.shape_inference.infer_shapes(ir.to_proto(folded), data_prop=True)
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise ArtifactError(f"the model is not valid ONNX: {str(error).splitlines()[0]}") from error
+
+
+def _fold_batch_norms(graph: Any) -> None:
+    """Fold BatchNormalization into the Conv before it, also where several Conv nodes share their weights.
+
+    The optimiser leaves shared weights alone, as a network has that passes through one block several times.
+    """
+    for node in list(graph):
+        if not is_op(node, "Conv") or not is_op(norm := only_consumer(node.outputs[0]), "BatchNormalization"):
+            continue
+        training = "training_mode" in norm.attributes and norm.attributes["training_mode"].value
+        arrays = [array_of(value) for value in (node.inputs[1], *norm.inputs[1:5])]
+        bias = array_of(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1)
+        if training or bias is None or any(array is None for array in arrays):
+            continue
+        weights, scale, shift, mean, variance = (np.asarray(array, dtype=np.float64) for array in arrays)
+        epsilon = float(norm.attributes["epsilon"].value) if "epsilon" in norm.attributes else 1e-5
+        factor = scale / np.sqrt(variance + epsilon)
+        dtype = node.inputs[1].dtype.numpy()
+        folded = [
+            (weights * factor.reshape(-1, *(1,) * (weights.ndim - 1))).astype(dtype),
+            ((bias - mean) * factor + shift).astype(dtype),
+        ]
+        names = [f"{norm.outputs[0].name}.{part}" for part in ("weight", "bias")]
+        values = [ir.val(name, const_value=ir.tensor(array)) for name, array in zip(names, folded, strict=True)]
+        for value in values:
+            graph.register_initializer(value)
+        conv = ir.node("Conv", [node.inputs[0], *values], name=f"{norm.name}.conv", attributes=node.attributes)
+        output, old = conv.outputs[0], norm.outputs[0]
+        output.dtype, output.shape = old.dtype, old.shape
+        graph.insert_before(norm, conv)
+        name, old.name = old.name, f"{old.name}.folded"
+        output.name = name
+        old.replace_all_uses_with(output, replace_graph_outputs=True)
