@@ -76,9 +76,11 @@ def _moving(index: int) -> Way:
     if index % 2:
         start = 1.8 - 2.6 * place
         return Way(((1.7, -5.0), (1.7, 122.0)), ((0.0, 0.0), (15.9, 127.0)), _PERIOD_SECONDS, _CROSSING_ELAPSED - start)
-    stop = 108.5 - 7.0 * place
-    timetable = ((0.0, 0.0), (12.8 + place, stop), (20.2 + place, stop), (24.2 + 2 * place, 129.0))
-    return Way(((-1.45, 125.0), (-1.45, -4.0)), timetable, _PERIOD_SECONDS, 14.1)
+    # Each starts 1.5 s after the one before it, waits one length behind it, and leaves a second later.
+    stop, length = 108.5 - 7.0 * place, 129.0
+    arrive, leave = stop / 8.5, 20.2 - 0.5 * place
+    timetable = ((0.0, 0.0), (arrive, stop), (leave, stop), (leave + (length - stop) / 5.1, length))
+    return Way(((-1.45, 125.0), (-1.45, 125.0 - length)), timetable, _PERIOD_SECONDS, 14.1 - 1.5 * place)
 
 
 def build_cast(seed: int, *, pedestrians: int, cars: int) -> Cast:
