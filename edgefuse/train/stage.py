@@ -108,12 +108,14 @@ class StageRun:
         position = self.position
         self._samples.epoch, self._order.first = divmod(position.step, self.steps_per_epoch)
         number = self._samples.epoch + 1
+        last = time.monotonic()
         for batch in self._loader:
-            started = time.monotonic()
             terms, stopping = self._step(batch, stop)
             position.step += 1
             position.total_steps += 1
-            position.seconds += time.monotonic() - started
+            now = time.monotonic()
+            position.seconds += now - last
+            last = now
             on_step(f"{self.stage.name} epoch {number}/{self.stage.train.epochs} loss {terms['loss']:.4f}")
             self._pending.append(terms)
             if stopping or self.finished or position.step % self._row_every == 0:

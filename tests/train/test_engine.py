@@ -263,3 +263,10 @@ def test_bf16_trains(data, tmp_path):
     recipe = load_recipe("lite", overrides=[*changes, "train.crops_per_pair=1", "train.precision=bf16"])
     result = train(recipe, data, output=tmp_path / "run", device="cpu")
     assert {tensor.dtype for tensor in load_file(result.weights).values()} == {torch.float32}
+
+
+def test_workers_that_draw_samples_change_nothing(tiny, data, tmp_path):
+    """Samples drawn in other processes give the same weights."""
+    alone = train(tiny, data, output=tmp_path / "alone", device="cpu")
+    helped = train(tiny, data, output=tmp_path / "helped", device="cpu", workers=2)
+    assert equal(alone.weights, helped.weights)
