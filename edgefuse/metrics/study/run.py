@@ -82,7 +82,8 @@ def run(jobs: Sequence[Job], request: Request, *, workers: int = 1) -> Iterator[
     except BrokenProcessPool as error:
         raise EdgeFuseError("a worker process died, perhaps for want of memory: try fewer --workers") from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Waiting keeps the pool alive until it has cancelled what is queued; one that is collected first runs it all.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:
