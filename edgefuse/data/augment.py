@@ -138,8 +138,9 @@ def _veil(image: Plane, random: np.random.Generator) -> Plane:
     smooth = cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
     # The steeper the slope, the sharper the edge of the cloud; its middle is as dense as smoke can be, or a thin haze.
     slope = random.uniform(1.0, 4.0)
-    opacity = np.clip(0.5 + slope * (smooth - 0.5), 0, 1) * random.uniform(0.4, 1.0)
-    level = random.uniform(0.5, 1.0)
+    # The square root makes dense and bright clouds common: they are what hides a person.
+    opacity = np.clip(0.5 + slope * (smooth - 0.5), 0, 1) * np.sqrt(random.uniform(0.2, 1.0))
+    level = np.sqrt(random.uniform(0.25, 1.0))
     return np.asarray(image * (1 - opacity) + level * opacity, np.float32)
 
 
