@@ -26,8 +26,9 @@ def contact_sheet(
     """Lay out pictures in a grid, each under its caption.
 
     Args:
-        panels: Caption and picture, row by row: ``(H, W)`` or ``(H, W, 3)`` BGR, uint8, or uint16 of which the
-            high byte is shown. All are scaled to one height.
+        panels: Caption and picture, row by row: ``(H, W)`` or ``(H, W, 3)`` BGR, uint8 or uint16. Of 16 bits colour
+            shows the high byte; gray, as raw thermal counts are, shows its range from percentile 0.5 to 99.5. All are
+            scaled to one height.
         columns: Panels a row.
         height_px: Height of every picture; None takes that of the first.
 
@@ -69,15 +70,23 @@ def _cell(caption: str, picture: Image, height: int) -> NDArray[np.uint8]:
 
 def _to_bgr(caption: str, picture: Image) -> NDArray[np.uint8]:
     if picture.dtype == np.uint16:
-        picture = picture >> 8
-    elif picture.dtype != np.uint8:
+        eight_bit = _stretched(picture) if picture.ndim == 2 else (picture // 256).astype(np.uint8)
+    elif picture.dtype == np.uint8:
+        eight_bit = picture.astype(np.uint8)
+    else:
         raise InputError(f"panel {caption!r} must be uint8 or uint16, not {picture.dtype}")
-    eight_bit = picture.astype(np.uint8)
     if eight_bit.ndim == 2:
         return np.repeat(eight_bit[..., None], 3, axis=2)
     if eight_bit.ndim == 3 and eight_bit.shape[2] == 3:
         return eight_bit
     raise InputError(f"panel {caption!r} must have shape (H, W) or (H, W, 3), not {picture.shape}")
+
+
+def _stretched(counts: Image) -> NDArray[np.uint8]:
+    """Raw counts in 8 bits: their range is a small part of 16 bits, and a few hot pixels must not set it."""
+    low, high = np.percentile(counts, (0.5, 99.5))
+    unit = (counts.astype(np.float32) - low) / max(float(high - low), 1.0)
+    return np.asarray(np.rint(255.0 * np.clip(unit, 0.0, 1.0)), np.uint8)
 
 
 def _caption_bar(caption: str, width: int, height: int) -> NDArray[np.uint8]:

@@ -34,6 +34,17 @@ def test_sizes_and_depths_may_differ() -> None:
     assert sheet[-20, -20].tolist() == [200, 200, 200]
 
 
+def test_raw_counts_are_stretched_to_be_seen() -> None:
+    """A few kelvins of TLinear counts fill the gray scale; a flat picture is black, not an error."""
+    counts = np.tile(np.linspace(28000, 29000, 100).astype(np.uint16), (60, 1))
+    picture = contact_sheet([("raw", counts)])[-64:-4, 4:104, 0]
+    assert picture.min() == 0
+    assert picture.max() == 255
+    assert np.all(np.diff(picture[30].astype(int)) >= 0)
+    flat = contact_sheet([("raw", np.full((60, 100), 28000, np.uint16))])[-64:-4, 4:104]
+    assert flat.max() == 0
+
+
 def test_captions_are_drawn_and_long_ones_kept_inside() -> None:
     """Letters are brighter than the bar, and the last column of the bar stays dark."""
     sheet = contact_sheet([("a caption much longer than the picture is wide", np.zeros((200, 120), np.uint8))])
