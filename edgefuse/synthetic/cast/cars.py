@@ -17,7 +17,7 @@ __all__ = ["Car", "draw_car"]
 _SUBPIXEL_BITS = 5
 _NEAR_METRES = 0.6
 _SMALLEST_PX = 6
-_FINE_BELOW_PX = 70
+_FINE_BELOW_PX = 110
 
 
 @dataclass(frozen=True)

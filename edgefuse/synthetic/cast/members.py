@@ -26,13 +26,13 @@ _PARKED_METRES = (26.4, 32.0, 37.6, 48.8, 54.4)
 # One walker crosses the road; cars keep a timetable of the same period, so that they stop for them.
 _PERIOD_SECONDS = 40.0
 _CROSSING_WAY = ((-9.5, 9.0), (4.6, 9.0), (5.1, 46.0))
-_CROSSING_ELAPSED = 6.4
+_CROSSING_ELAPSED = 7.3
 
 # The other walkers: corners of the way, dark clothes, speed, seconds since the start.
 _WALKS = (
-    (((-5.75, 48.0), (-5.6, 3.0)), True, 1.25, 21.6),
-    (((-6.45, 48.2), (-6.3, 3.2)), True, 1.25, 21.6),
-    (((5.6, 60.0), (5.3, 1.5)), False, 1.35, 35.4),
+    (((-5.75, 48.0), (-5.6, 3.0)), True, 1.25, 21.0),
+    (((-6.45, 48.2), (-6.3, 3.2)), True, 1.25, 21.0),
+    (((5.6, 60.0), (5.3, 1.5)), False, 1.35, 34.8),
     (((-7.2, 4.0), (-7.1, 60.0)), True, 1.2, 19.5),
     (((4.7, 2.0), (4.5, 58.0)), False, 1.4, 14.0),
     (((6.1, 52.0), (6.0, 2.0)), False, 1.2, 24.0),
@@ -80,7 +80,9 @@ def _moving(index: int) -> Way:
     stop, length = 108.5 - 7.0 * place, 129.0
     arrive, leave = stop / 8.5, 20.2 - 0.5 * place
     timetable = ((0.0, 0.0), (arrive, stop), (leave, stop), (leave + (length - stop) / 5.1, length))
-    return Way(((-1.45, 125.0), (-1.45, 125.0 - length)), timetable, _PERIOD_SECONDS, 14.1 - 1.5 * place)
+    return Way(
+        ((-1.45, 125.0), (-1.45, 125.0 - length)), timetable, _PERIOD_SECONDS, _CROSSING_ELAPSED + 7.7 - 1.5 * place
+    )
 
 
 def build_cast(seed: int, *, pedestrians: int, cars: int) -> Cast:
