@@ -96,7 +96,7 @@ def _caption_bar(caption: str, width: int, height: int) -> NDArray[np.uint8]:
     thickness = max(1, bar_height * _OVERSAMPLE // 16)
     scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_DUPLEX, bar_height * _OVERSAMPLE // 2, thickness)
     text_width = cv2.getTextSize(caption, cv2.FONT_HERSHEY_DUPLEX, scale, thickness)[0][0]
-    scale *= min(1.0, 0.96 * large.shape[1] / max(1, text_width))
     origin = (bar_height * _OVERSAMPLE // 4, bar_height * _OVERSAMPLE * 3 // 4)
+    scale *= min(1.0, (large.shape[1] - 2 * origin[0] - thickness) / max(1, text_width))
     cv2.putText(large, caption, origin, cv2.FONT_HERSHEY_DUPLEX, scale, _TEXT_COLOUR, thickness, cv2.LINE_AA)
     return np.asarray(cv2.resize(large, (width, bar_height), interpolation=cv2.INTER_AREA), np.uint8)
