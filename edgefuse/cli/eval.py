@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -297,11 +296,12 @@ def _finish(task: str, table: Table, style: str, *, output: Path | None, as_json
     """Print the table of a task, and write it where an output is given."""
     from edgefuse.cli._console import SCHEMA_VERSION
     from edgefuse.metrics.study import FORMATS, render
+    from edgefuse.metrics.study.score import without_nan
 
     for line in problems:
         log(line, style="yellow")
     methods = [
-        {"name": name, "scores": _finite(dict(zip(table.columns, row, strict=True)))} for name, row in table.rows
+        {"name": name, "scores": without_nan(dict(zip(table.columns, row, strict=True)))} for name, row in table.rows
     ]
     record = {"methods": methods, "remarks": list(table.remarks), "left_out": problems}
     if output is not None:
@@ -313,7 +313,3 @@ def _finish(task: str, table: Table, style: str, *, output: Path | None, as_json
         emit_json(f"eval {task}", record)
     else:
         typer.echo(render(table, style), nl=False)  # type: ignore[arg-type]  # checked with the options
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -329,23 +329,23 @@ _ALL = (
     Convention("skimage_mean255", "scikit-image with data_range=255", "opencv", {"SSIM": _SSIM_UNIFORM}),
     Convention(
         "angularfuse",
-        "AngularFuse, Tables I to IV: the cddfuse code with a mean SSIM",
+        "AngularFuse, tables of quality: the cddfuse code with a mean SSIM",
         "opencv",
         {
             **_pick(_CDDFUSE_FORMULAS, ("EN", "SD", "SF", "AG", "SCD", "VIF", "Qabf")),
             "SSIM": _SSIM_UNIFORM,
         },
     ),
-    Convention("rpfnet", "RPFNet, Tables 1 to 6: Linfeng Tang's code on uint8 images", "matlab", _RPFNET_FORMULAS),
+    Convention("rpfnet", "RPFNet, tables of quality: Linfeng Tang's code on uint8 images", "matlab", _RPFNET_FORMULAS),
     Convention(
         "sspfusion",
-        "SSPFusion, Tables 1 to 6: the cddfuse code with MI in bits",
+        "SSPFusion, tables of quality: the cddfuse code with MI in bits",
         "opencv",
         {"MI": _MI_BITS, **_pick(_CDDFUSE_FORMULAS, ("SF", "AG", "VIF", "Qabf", "SSIM"))},
     ),
     Convention(
         "dfecf",
-        "DFECF, Tables 1 to 4: linfeng2022",
+        "DFECF, tables of quality: linfeng2022",
         "matlab",
         _pick(_LINFENG2022_FORMULAS, ("SD", "MI", "VIF", "AG", "EN", "SF", "Qabf")),
     ),

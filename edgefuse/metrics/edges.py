@@ -160,8 +160,10 @@ def edge_artifacts(
         From 0.
 
     Raises:
-        UndefinedError: No source edge has any weight.
+        UndefinedError: No source edge has any weight, or a side under 2 pixels.
     """
+    if min(scene.height, scene.width) < 2:
+        raise UndefinedError("Nabf needs 2 pixels a side")
     names: tuple[ImageName, ImageName, ImageName] = (
         ("fused", "ir", "vis") if judged == "fused" else ("ir", "vis", "fused")
     )

@@ -38,7 +38,9 @@ class Scene:
 
     def __init__(self, fused: Gray, ir: Gray, vis: Gray) -> None:
         _keep_freed_memory()
-        self._planes: dict[ImageName, Gray] = {"fused": fused, "ir": ir, "vis": vis}
+        # OpenCV takes no views that run backwards.
+        images: dict[ImageName, Gray] = {"fused": fused, "ir": ir, "vis": vis}
+        self._planes = {name: np.ascontiguousarray(image) for name, image in images.items()}
         self._kept: dict[Hashable, Any] = {}
         self.height, self.width = fused.shape
         self.pixels = fused.size

@@ -29,7 +29,7 @@ from edgefuse.thermal import to_unit
 if TYPE_CHECKING:
     from edgefuse.fuser import Fuser
 
-__all__ = ["RETENTION", "SPECTRAL", "Images", "Job", "Request", "Row", "load_images", "score"]
+__all__ = ["RETENTION", "SPECTRAL", "Images", "Job", "Request", "Row", "load_images", "score", "without_nan"]
 
 RETENTION = "TR"
 """Column of target retention."""
@@ -103,8 +103,15 @@ class Row:
     spectra: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """The row as plain data, without the spectra."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "spectra"}
+        """The row as plain data for JSON, which has no NaN: an undefined value is None. Without the spectra."""
+        record: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del record["spectra"]
+        return {**record, "scores": without_nan(self.scores), "reasons": dict(self.reasons)}
+
+
+def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
+    """The values with None in place of NaN."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def score(job: Job, request: Request) -> Row:

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgefuse.metrics.conventions import find_convention
 from edgefuse.metrics.ranking import rank_of_ranks
-from edgefuse.metrics.study.score import RETENTION, SPECTRAL, Job, Request, Row
+from edgefuse.metrics.study.score import RETENTION, SPECTRAL, Job, Request, Row, without_nan
 
 __all__ = ["RANK", "RETENTION_WORST", "Study"]
 
@@ -145,7 +145,7 @@ class Study:
     def record(self) -> dict[str, Any]:
         """Everything as plain data for JSON, which has no NaN: an undefined value is None."""
         ranks = self.ranks()
-        record = {
+        return {
             "convention": self.request.convention,
             "convention_line": self.describe(),
             "metrics": list(self.request.columns),
@@ -153,11 +153,11 @@ class Study:
             "complete": self.is_complete,
             "images_in_means": list(self.images),
             "methods": [
-                {"name": method, "means": self.means(method), "rank_of_ranks": ranks.get(method)}
+                {"name": method, "means": without_nan(self.means(method)), "rank_of_ranks": ranks.get(method)}
                 for method in self.methods
             ],
             "disturbed": [
-                {"name": method, "disturbance": disturbance, "means": self.means(method, disturbance)}
+                {"name": method, "disturbance": disturbance, "means": without_nan(self.means(method, disturbance))}
                 for method in self.methods
                 for disturbance in self.disturbances
                 if self.rows_of(method, disturbance)
@@ -166,16 +166,6 @@ class Study:
             "problems": list(self.errors),
             "remarks": self.remarks(),
         }
-        plain: dict[str, Any] = _without_nan(record)
-        return plain
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _mean(values: Iterable[float]) -> float:

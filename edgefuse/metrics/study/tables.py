@@ -209,8 +209,10 @@ def _number(value: float, column: str, dash: str, *, signed: bool = False) -> st
 
 def _two_best(table: Table, index: int) -> tuple[set[int], set[int]]:
     """Rows that hold the best and the second best value of a column; equal values share a mark."""
-    column = "MSE" if table.columns[index] == RANK else table.columns[index]
-    values = {place: numbers[index] for place, (_, numbers) in enumerate(table.rows) if not math.isnan(numbers[index])}
+    column = table.columns[index]
+    sign = -1.0 if column == RANK else 1.0  # of ranks the smallest is the best
+    numbers = {place: row[index] for place, (_, row) in enumerate(table.rows)}
+    values = {place: sign * number for place, number in numbers.items() if not math.isnan(number)}
     if len(set(values.values())) < 2:
         return set(), set()
     best = _best(column, values)
