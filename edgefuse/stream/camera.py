@@ -31,6 +31,7 @@ _HELD_SECONDS = 0.3
 """Silence or a repeated picture this long is a closed shutter: the shortest that cameras are known for."""
 
 _START_SECONDS = 10.0
+_DRAWING_SECONDS = 60.0
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _HEALTHY_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -47,6 +48,7 @@ class CameraStatus:
         restarts: Restarts by cause: stalled, died, ended, failed, refused.
         layout: Size and type of its frames.
         error: What went wrong last.
+        exit_code: Exit code of the class of that error.
         last_seconds: Monotonic time at which the last frame came.
         changed_seconds: Capture time of the last picture that differed from the one before.
         rate_hz: Frames a second, smoothed.
@@ -58,6 +60,7 @@ class CameraStatus:
     restarts: Counter[str] = field(default_factory=Counter)
     layout: Layout | None = None
     error: str | None = None
+    exit_code: int = InputError.exit_code
     last_seconds: float | None = None
     changed_seconds: float | None = None
     rate_hz: float | None = None
@@ -95,7 +98,8 @@ class Camera:
         profile = config.profile
         # A shutter may silence a thermal camera longer than a dead one is waited for.
         self._stall_seconds = max(stall_seconds, profile.shutter_seconds + 0.5) if profile else stall_seconds
-        self._first_frame_seconds = max(_START_SECONDS, profile.start_seconds if profile else 0.0)
+        drawing = _DRAWING_SECONDS if config.uri.kind == "synthetic" else 0.0
+        self._first_frame_seconds = max(_START_SECONDS, drawing, profile.start_seconds if profile else 0.0)
         self._status = CameraStatus()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -167,13 +171,14 @@ class Camera:
         process.start()
         self._process = process
         theirs.close()
-        deadline = time.monotonic() + self._first_frame_seconds
+        patience = self._first_frame_seconds
+        deadline = time.monotonic() + patience
         while not self._stop.is_set():
             try:
                 if not ours.poll(_POLL_SECONDS):
                     self._note_silence()
                     if time.monotonic() > deadline:
-                        self._note_error(f"no frame for {self._stall_seconds:g} s")
+                        self._note_error(f"no frame for {patience:g} s")
                         return "stalled"
                     continue
                 message = ours.recv()
@@ -182,17 +187,21 @@ class Camera:
                 return "died"
             if isinstance(message, FrameReady):
                 self._take(ours, message)
-                deadline = time.monotonic() + self._stall_seconds
+                patience = self._stall_seconds
+                deadline = time.monotonic() + patience
             elif isinstance(message, NewLayout):
                 if not self._agree(ours, message.layout):
                     return "refused"
             elif isinstance(message, Ended):
                 return self._after_end("ended", "its source ended")
             elif isinstance(message, Failed):
-                return self._after_end("failed", message.message, permanent=message.exit_code != InputError.exit_code)
+                return self._after_end("failed", message.message, exit_code=message.exit_code)
         return None
 
-    def _after_end(self, cause: Literal["ended", "failed"], message: str, *, permanent: bool = False) -> str | None:
+    def _after_end(self, cause: Literal["ended", "failed"], message: str, *, exit_code: int = 1) -> str | None:
+        permanent = exit_code != InputError.exit_code
+        with self._lock:
+            self._status.exit_code = exit_code
         if cause == "failed" or self.config.uri.live:
             self._note_error(message)
         if self.config.uri.live and not permanent:

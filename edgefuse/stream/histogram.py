@@ -8,7 +8,7 @@ __all__ = ["LatencyHistogram"]
 
 _PER_DECADE = 100
 _LOWEST_MS = 1e-3
-_BINS = 9 * _PER_DECADE
+_BINS = 12 * _PER_DECADE
 
 
 class LatencyHistogram:

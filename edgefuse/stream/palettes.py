@@ -53,16 +53,18 @@ def colour(unit: NDArray[np.float32], palette: Palette) -> NDArray[np.uint8]:
     if palette == "black-hot":
         gray = 255 - gray
     if palette == "ironbow":
-        return np.take(_ironbow_table(), gray, axis=0)
+        coloured: NDArray[np.uint8] = np.take(_ironbow_table(), gray, axis=0)
+        return coloured
     if palette in _COLOUR_MAPS:
         return np.asarray(cv2.applyColorMap(gray, _COLOUR_MAPS[palette]), np.uint8)
-    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 def _ironbow_table() -> NDArray[np.uint8]:
     at = np.linspace(0, 255, len(_IRONBOW))
     columns = [np.interp(np.arange(256), at, _IRONBOW[:, channel]) for channel in range(3)]
-    return np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    table: NDArray[np.uint8] = np.rint(np.stack(columns, axis=1)).astype(np.uint8)
+    return table
 
 
 def overlay(unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.uint8]:

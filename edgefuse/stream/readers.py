@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -59,26 +60,29 @@ def read_frames(config: CameraConfig) -> Iterator[RawFrame]:
 
 
 def _synthetic(config: CameraConfig) -> Iterator[RawFrame]:
-    """A simulated street. Its frames are drawn before the first is given, forwards and backwards in an endless loop."""
+    """A simulated street, forwards and backwards in an endless loop.
+
+    What is shown goes by the monotonic clock, so that both cameras look at the same moment of the same street. Each
+    frame is drawn once, when it is first due.
+    """
     from edgefuse.synthetic import StreetScene
 
     uri = config.uri
     height, width = uri.size() or (480, 640)
-    rate_hz = uri.number("rate", _DEFAULT_RATE_HZ)
+    rate_hz = uri.number("rate", _DEFAULT_RATE_HZ) or _DEFAULT_RATE_HZ
     scene = StreetScene(height, width, seed=int(uri.number("seed", 0)), noise=uri.number("noise", 1.0))
-    count = max(1, round(uri.number("seconds", 1.0) * rate_hz))
-    drawn: list[Image] = []
-    for number in range(count):
-        pair = scene.render(number / rate_hz)
-        as_display = config.profile is None
-        drawn.append(pair.vis if config.role == "vis" else pair.ir if as_display else pair.ir16)
-    loop = drawn + drawn[-2:0:-1]
-    number, start = 0, time.monotonic()
+    count = max(2, round(uri.number("seconds", 1.0) * rate_hz))
+    drawn: dict[int, Image] = {}
+    due = math.ceil(time.monotonic() * rate_hz)
     while True:
-        due = start + number / rate_hz
-        time.sleep(max(0.0, due - time.monotonic()))
-        yield RawFrame(loop[number % len(loop)], number / rate_hz, due)
-        number += 1
+        place = due % (2 * count - 2)
+        number = min(place, 2 * count - 2 - place)
+        if number not in drawn:
+            pair = scene.render(number / rate_hz)
+            drawn[number] = pair.vis if config.role == "vis" else pair.ir if config.profile is None else pair.ir16
+        time.sleep(max(0.0, due / rate_hz - time.monotonic()))
+        yield RawFrame(drawn[number], None, due / rate_hz)
+        due = max(due + 1, math.floor(time.monotonic() * rate_hz))
 
 
 def _still_frames(config: CameraConfig) -> Iterator[RawFrame]:

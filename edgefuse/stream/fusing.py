@@ -1,0 +1,172 @@
+"""From a pair of frames to the fused picture, with the time of every stage."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefuse.arrays import Image
+from edgefuse.calibrate import Calibration
+from edgefuse.errors import InputError
+from edgefuse.fuser import Fuser, luminance
+from edgefuse.stream.agc import ThermalAgc
+from edgefuse.stream.pairing import Pair
+
+__all__ = ["STAGES", "FusedFrame", "PairFuser", "Registration"]
+
+STAGES = ("pair", "gain", "register", "prepare", "infer", "finish", "total")
+"""``pair`` is from capture to the pair, ``total`` from capture to the finished picture."""
+
+
+@dataclass(frozen=True)
+class FusedFrame:
+    """A fused picture and what it was made of.
+
+    Args:
+        pair: The frames.
+        fused: Shape and type of the visible frame.
+        ir_unit: Infrared in [0, 1], in the geometry of the visible frame.  # [H, W]
+        number: Number of the fused picture, from 0.
+        stage_ms: Duration of each stage of ``STAGES``.
+        rate_hz: Frames a second of the visible camera, as far as known.
+    """
+
+    pair: Pair
+    fused: NDArray[np.uint8]
+    ir_unit: NDArray[np.float32]
+    number: int
+    stage_ms: dict[str, float]
+    rate_hz: float
+
+
+class Registration:
+    """Brings infrared pictures into the geometry of the visible ones.
+
+    Where the infrared camera does not look, the visible luminance stands in for it, so that fusion leaves the visible
+    picture as it is there.
+
+    Args:
+        calibration: The geometry, or None for cameras that see the same.
+        resize: Without a calibration, stretch an infrared picture of another size over the visible one.
+    """
+
+    def __init__(self, calibration: Calibration | None = None, *, resize: bool = False) -> None:
+        self._calibration, self._resize = calibration, resize
+        self._outside: NDArray[np.bool_] | None = None
+
+    def __call__(self, ir_unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Register one picture.
+
+        Args:
+            ir_unit: Infrared in [0, 1].  # [h, w]
+            vis: Visible frame.
+
+        Returns:
+            Infrared in [0, 1], of the size of ``vis``.  # [H, W]
+
+        Raises:
+            InputError: The sizes are not those of the calibration, or differ without one.
+        """
+        size = vis.shape[1], vis.shape[0]
+        if self._calibration is None:
+            if ir_unit.shape == vis.shape[:2]:
+                return ir_unit
+            if not self._resize:
+                raise InputError(
+                    f"infrared is {ir_unit.shape[1]}x{ir_unit.shape[0]}, visible is {size[0]}x{size[1]}: "
+                    "calibrate the cameras (edgefuse calibrate) and give --calibration, or --resize-ir to stretch it"
+                )
+            return np.asarray(cv2.resize(ir_unit, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        self.check(ir_unit, vis)
+        matrix = self._calibration.matrix
+        warped = np.asarray(cv2.warpPerspective(ir_unit, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
+        if self._outside is None:
+            inside = cv2.warpPerspective(np.ones(ir_unit.shape, np.float32), matrix, size, flags=cv2.INTER_LINEAR)
+            self._outside = np.asarray(inside) < 0.999
+        if self._outside.any():
+            warped[self._outside] = luminance(vis)[self._outside]
+        return warped
+
+    def check(self, ir: Image, vis: NDArray[np.uint8]) -> None:
+        """Refuse sizes that the calibration was not made for: it would warp wrongly without a sign of it."""
+        calibration = self._calibration
+        if calibration is None or (ir.shape[:2], vis.shape[:2]) == (calibration.ir_size, calibration.vis_size):
+            return
+        made_for, found = (
+            " and ".join(f"{width}x{height}" for height, width in sizes)
+            for sizes in ((calibration.ir_size, calibration.vis_size), (ir.shape[:2], vis.shape[:2]))
+        )
+        raise InputError(f"the calibration is for frames of {made_for} (infrared, visible), these are {found}")
+
+
+class PairFuser:
+    """Gain control, registration and fusion of one pair after the other; the model may be exchanged meanwhile.
+
+    Args:
+        fuser: The model.
+        agc: Gain control.
+        registration: Geometry.
+    """
+
+    def __init__(self, fuser: Fuser, *, agc: ThermalAgc, registration: Registration) -> None:
+        self._fuser, self._agc, self._registration = fuser, agc, registration
+        self._lock = threading.Lock()
+        self._number = 0
+        self._warm_shape: tuple[int, ...] | None = None
+
+    def exchange(self, fuser: Fuser) -> Fuser:
+        """Use another model from the next pair on.
+
+        Args:
+            fuser: The new one.
+
+        Returns:
+            The old one, which the caller closes.
+        """
+        with self._lock:
+            old, self._fuser = self._fuser, fuser
+            self._warm_shape = None
+            return old
+
+    def __call__(self, pair: Pair, *, rate_hz: float) -> FusedFrame:
+        """Fuse one pair.
+
+        Args:
+            pair: The frames.
+            rate_hz: Of the visible camera.
+
+        Returns:
+            The picture.
+
+        Raises:
+            InputError: The frames do not fit each other, the calibration or the model.
+        """
+        vis = np.asarray(pair.vis.image, np.uint8)
+        marks = [time.monotonic()]
+        ir_unit = self._agc(pair.ir.image, pair.ir.captured_seconds)
+        marks.append(time.monotonic())
+        registered = self._registration(ir_unit, vis)
+        marks.append(time.monotonic())
+        with self._lock:
+            inputs = self._fuser.prepare(registered, vis)
+            if self._warm_shape != vis.shape:  # the first run of a shape allocates; it must not count as a stage
+                self._fuser.runner.infer(*inputs)
+                self._warm_shape = vis.shape
+                marks = [time.monotonic()] * 3
+            marks.append(time.monotonic())
+            plane = self._fuser.runner.infer(*inputs)
+            marks.append(time.monotonic())
+            fused = self._fuser.finish(plane, vis)
+        marks.append(time.monotonic())
+        stages = {
+            name: (after - before) * 1e3 for name, before, after in zip(STAGES[1:], marks, marks[1:], strict=False)
+        }
+        stages["pair"] = (marks[0] - pair.vis.captured_seconds) * 1e3
+        stages["total"] = (marks[-1] - pair.vis.captured_seconds) * 1e3
+        number, self._number = self._number, self._number + 1
+        return FusedFrame(pair, fused, registered, number, stages, rate_hz)

@@ -1,0 +1,274 @@
+"""A running stream: two cameras, pairing, fusion, outputs, and what is counted of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from edgefuse.calibrate import Calibration
+from edgefuse.errors import InputError, MissingDependencyError
+from edgefuse.fuser import Fuser
+from edgefuse.stream.agc import ThermalAgc
+from edgefuse.stream.camera import Camera, CameraState
+from edgefuse.stream.config import CameraConfig, PairConfig
+from edgefuse.stream.frame import Frame
+from edgefuse.stream.fusing import STAGES, FusedFrame, PairFuser, Registration
+from edgefuse.stream.histogram import LatencyHistogram
+from edgefuse.stream.outputs import Output, OutputThread, RawRecorder
+from edgefuse.stream.pairing import Mode, Pairer
+
+__all__ = ["Session", "StreamOptions"]
+
+_START_SECONDS = 1.5
+"""Recorded sources begin this long after the start: both processes are up by then."""
+
+_WARMUP_SECONDS = 2.0
+_DEFAULT_RATE_HZ = 30.0
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a stream runs.
+
+    Args:
+        mode: ``"freshest"`` for watching, ``"every"`` for recording.
+        latency_budget_seconds: Older frames are dropped; None for no limit.
+        resize_ir: Stretch an infrared picture of another size where there is no calibration.
+        frames: End after this many pictures; None for no limit.
+        duration_seconds: End after this time; None for no limit.
+    """
+
+    mode: Mode = "freshest"
+    latency_budget_seconds: float | None = None
+    resize_ir: bool = False
+    frames: int | None = None
+    duration_seconds: float | None = None
+
+
+class Session:
+    """Runs a stream.
+
+    Args:
+        pair: The cameras.
+        fuser: The model; closed with the session.
+        agc: Gain control; the default one where None.
+        outputs: Where pictures go; closed with the session.
+        recorder: Takes both raw streams; closed with the session.
+        options: How it runs.
+
+    Raises:
+        InputError: The calibration cannot be read.
+    """
+
+    def __init__(
+        self,
+        pair: PairConfig,
+        fuser: Fuser,
+        *,
+        agc: ThermalAgc | None = None,
+        outputs: Iterable[Output] = (),
+        recorder: RawRecorder | None = None,
+        options: StreamOptions | None = None,
+    ) -> None:
+        self.pair, self.fuser, self.options = pair, fuser, options or StreamOptions()
+        self.recorder = recorder
+        self.latest: FusedFrame | None = None
+        self.frames = 0
+        self.held = 0
+        calibration = None if pair.calibration is None else Calibration.load(pair.calibration)
+        recorded = not pair.ir.uri.live and not pair.vis.uri.live
+        every = self.options.mode == "every"
+        self._pair_fuser = PairFuser(
+            fuser,
+            agc=agc or ThermalAgc(profile=pair.ir.profile),
+            registration=Registration(calibration, resize=self.options.resize_ir),
+        )
+        self._pairer = Pairer(
+            max_skew_seconds=pair.max_skew_seconds,
+            mode=self.options.mode,
+            live=not (recorded and every),
+            latency_budget_seconds=self.options.latency_budget_seconds,
+        )
+        start = time.monotonic() + _START_SECONDS
+        self._cameras = {
+            config.role: Camera(
+                config,
+                self._take,
+                on_state=self._on_state,
+                every=every and recorded,
+                start_seconds=start,
+                fixed_layout=calibration is not None,
+            )
+            for config in (pair.ir, pair.vis)
+        }
+        self._outputs = [OutputThread(output, every=every) for output in outputs]
+        self._stages = {name: LatencyHistogram() for name in (*STAGES, "skew")}
+        self._failure: Exception | None = None
+        self._stop = threading.Event()
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self._drops_at_warm: Counter[str] | None = None
+        self._closed = False
+
+    def _take(self, frame: Frame) -> None:
+        if self.recorder is not None:
+            self.recorder.offer(frame)
+        self._pairer.offer(frame)
+
+    def _on_state(self, config: CameraConfig, state: CameraState) -> None:
+        if state not in ("ended", "failed"):
+            return
+        if state == "failed":
+            status = self._cameras[config.role].status()
+            kind = MissingDependencyError if status.exit_code == MissingDependencyError.exit_code else InputError
+            self._failure = kind(status.error or f"{config.role}: it failed")
+        self._pairer.end(config.role)
+
+    def stop(self) -> None:
+        """Ask the stream to end; safe in a signal handler."""
+        self._stop.set()
+
+    def exchange(self, fuser: Fuser) -> None:
+        """Go on with another model, from the next picture on."""
+        old, self.fuser = self._pair_fuser.exchange(fuser), fuser
+        old.close()
+
+    def run(self, on_second: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
+        """Run until the sources end, a limit is reached or ``stop`` is called.
+
+        Args:
+            on_second: Called about once a second with :meth:`status`.
+
+        Returns:
+            The summary: :meth:`status` at the end.
+
+        Raises:
+            InputError: A source failed for good, or the frames do not fit each other.
+            MissingDependencyError: A source needs something that is not installed.
+        """
+        self._began = time.monotonic()
+        reported = self._began
+        for camera in self._cameras.values():
+            camera.start()
+        while not self._done():
+            pair = self._pairer.next(0.1)
+            if pair is not None:
+                rate = self._cameras["vis"].status().rate_hz or _DEFAULT_RATE_HZ
+                self._count(self._pair_fuser(pair, rate_hz=rate))
+            now = time.monotonic()
+            if now - reported >= 1.0:
+                reported = now
+                on_second(self.status())
+        if self._failure is not None and not self._stop.is_set():
+            raise self._failure
+        self.close()
+        return self.status()
+
+    def _done(self) -> bool:
+        options, now = self.options, time.monotonic()
+        if self._stop.is_set() or self._failure is not None or self._pairer.finished:
+            return True
+        if options.frames is not None and self.frames >= options.frames:
+            return True
+        return options.duration_seconds is not None and now - self._began >= options.duration_seconds
+
+    def _count(self, frame: FusedFrame) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        if self._drops_at_warm is None and now - self._first > _WARMUP_SECONDS:
+            self._drops_at_warm = self._drops()
+        for name, duration_ms in frame.stage_ms.items():
+            self._stages[name].add(duration_ms)
+        self._stages["skew"].add(abs(frame.pair.skew_seconds) * 1e3)
+        self.frames += 1
+        self.held += frame.pair.held
+        self.latest = frame
+        for output in self._outputs:
+            output.offer(frame)
+
+    def _sinks(self) -> list[OutputThread | RawRecorder]:
+        return [*self._outputs, *([] if self.recorder is None else [self.recorder])]
+
+    def _drops(self) -> Counter[str]:
+        drops = Counter(self._pairer.drops)
+        for role, camera in self._cameras.items():
+            drops[f"{role}_ring_full"] = camera.status().dropped
+        for output in self._outputs:
+            drops[f"output {output.name}"] += output.dropped
+        if self.recorder is not None:
+            drops["recorder"] = self.recorder.dropped
+        return +drops
+
+    def status(self) -> dict[str, Any]:
+        """What is known now, as JSON takes it; sources and outputs are shown without credentials."""
+        now, drops = time.monotonic(), self._drops()
+        latest = self.latest
+        since = None if self._first is None else now - self._first
+        warm = None if self._drops_at_warm is None else dict(drops - self._drops_at_warm)
+        return {
+            "seconds": now - self._began,
+            "frames": self.frames,
+            "held_frames": self.held,
+            "rate_hz": self.frames / since if since else None,
+            "model": self.fuser.runner.name,
+            "cameras": {role: self._camera_status(camera, now) for role, camera in self._cameras.items()},
+            "queued": self._pairer.queued,
+            "skew_ms": None if latest is None else latest.pair.skew_seconds * 1e3,
+            "ir_age_ms": None if latest is None else latest.pair.ir_age_seconds * 1e3,
+            "ir_held": None if latest is None else latest.pair.held,
+            "latency_ms": None if latest is None else latest.stage_ms["total"],
+            "stages": {name: histogram.summary() for name, histogram in self._stages.items()},
+            "drops": dict(drops),
+            "drops_after_warmup": warm,
+            "outputs": [
+                {"name": output.name, "written": output.written, "dropped": output.dropped, "error": output.error}
+                for output in self._sinks()
+            ],
+        }
+
+    def _camera_status(self, camera: Camera, now: float) -> dict[str, Any]:
+        status = camera.status()
+        return {
+            "source": camera.config.uri.shown,
+            "state": status.state,
+            "frames": status.frames,
+            "rate_hz": status.rate_hz,
+            "size": None if status.layout is None else str(status.layout),
+            "silent_seconds": None if status.last_seconds is None else now - status.last_seconds,
+            "restarts": dict(status.restarts),
+            "error": status.error,
+        }
+
+    @property
+    def healthy(self) -> bool:
+        """Whether pictures come and every camera and output works; a closed shutter is no illness."""
+        cameras = all(camera.status().state in ("running", "held", "ended") for camera in self._cameras.values())
+        return cameras and self.latest is not None and all(output.error is None for output in self._outputs)
+
+    def close(self) -> None:
+        """Stop the cameras, finish the outputs, free the model. Closing twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pairer.close()
+        cameras = [camera.close for camera in self._cameras.values()]
+        closing = [threading.Thread(target=close) for close in (*cameras, *(sink.close for sink in self._sinks()))]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
+        self.fuser.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,204 @@
+"""``edgefuse stream`` as a user runs it, in a process of its own: real files, real signals, real faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+PROGRAM = """
+import sys, typer
+from edgefuse.cli import stream as commands
+from edgefuse.errors import EdgeFuseError
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command("stream")(commands.stream_command)
+app.callback()(lambda: None)
+try:
+    app()
+except EdgeFuseError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start the command; what still runs at the end of a test is killed."""
+    running: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        )
+        running.append(process)
+        return process
+
+    yield run
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
+    """Wait for the end; the exit code, the lines of JSON and what stood on stderr."""
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return process.returncode, [json.loads(line) for line in out.splitlines() if line.startswith("{")], err
+
+
+@pytest.fixture(scope="module")
+def clip(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the frames of a real clip, a quarter of its size."""
+    folder = tmp_path_factory.mktemp("clip")
+    for role in ("ir", "vis"):
+        (folder / role).mkdir()
+        for path in sorted((shared / "data" / "m3svd_video" / "0111_1716" / role).iterdir()):
+            image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            cv2.imwrite(str(folder / role / path.name), cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA))
+    return folder
+
+
+def sources(clip: Path, options: str = "") -> list[str]:
+    """The two options that name the clip."""
+    return ["--ir", f"{clip / 'ir'}{options}", "--vis", f"{clip / 'vis'}{options}"]
+
+
+def frames_of(path: Path) -> list[Any]:
+    """All frames that a video file holds."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    capture.release()
+    return frames
+
+
+def test_every_frame_of_a_recorded_pair_is_fused_in_order(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path
+) -> None:
+    """Frames come out one for one, as ``fuse`` makes them, and the summary says so."""
+    from edgefuse.fuser import load
+    from edgefuse.images import read_ir, read_vis
+
+    arguments = [
+        "--model",
+        average_model,
+        "--mode",
+        "every",
+        "-o",
+        tmp_path / "frames",
+        "-o",
+        tmp_path / "v.mkv",
+        "--json",
+    ]
+    code, lines, _ = finish(start("stream", *sources(clip), *arguments))
+    summary = lines[-1]
+    assert (code, summary["event"], summary["frames"], summary["drops"]) == (0, "summary", 20, {})
+    assert [item["written"] for item in summary["outputs"]] == [20, 20]
+    assert summary["stages"]["total"]["count"] == 20
+    with load(average_model) as fuse:
+        for path in sorted((clip / "vis").iterdir())[::7]:
+            expected = fuse(read_ir(clip / "ir" / path.name), read_vis(path))
+            written = cv2.imread(str(tmp_path / "frames" / f"{int(path.stem):06d}.png"))
+            np.testing.assert_array_equal(written, expected)
+    assert len(frames_of(tmp_path / "v.mkv")) == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_stream_in_order_with_a_whole_video(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The exit code is 0, the video can be read, the summary is printed."""
+    video = tmp_path / "fused.mp4"
+    process = start("stream", *sources(clip, "?loop=1"), "--model", average_model, "-o", video, "--json")
+    assert process.stdout is not None
+    first = json.loads(next(line for line in process.stdout if json.loads(line)["frames"] > 5))
+    process.send_signal(number)
+    code, lines, _ = finish(process)
+    assert (code, lines[-1]["event"]) == (0, "summary")
+    assert lines[-1]["frames"] >= first["frames"]
+    assert len(frames_of(video)) == lines[-1]["outputs"][0]["written"]
+
+
+def test_killed_outright_it_takes_its_cameras_along(start: Start, clip: Path, average_model: Path) -> None:
+    """No orphan goes on reading a camera that the next start needs."""
+    process = start("stream", *sources(clip, "?loop=1"), "--model", average_model, "--json")
+    assert process.stdout is not None
+    next(line for line in process.stdout if json.loads(line)["frames"] > 0)
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = [int(pid) for task in tasks for pid in task.read_text().split()]
+    assert len(children) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_limits_end_the_stream(start: Start, clip: Path, average_model: Path) -> None:
+    """A number of frames, or a time."""
+    loop = sources(clip, "?loop=1")
+    code, lines, _ = finish(start("stream", *loop, "--model", average_model, "--frames", 7, "--json"))
+    assert (code, lines[-1]["frames"]) == (0, 7)
+    code, lines, err = finish(start("stream", *loop, "--model", average_model, "--duration", 3))
+    assert (code, lines) == (0, [])
+    assert "frames in" in err
+    assert "p99" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--ir", "a.mp4"], 2, "both --ir and --vis"),
+        (["--ir", "ftp://x/y", "--vis", "a.mp4"], 2, "unknown source"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--mode", "fast"], 2, "freshest, every"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--ir-profile", "flir"], 2, "boson"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed"], 2, "fixed range"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed", "--agc-range", "hot"], 2, "LOW:HIGH"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed", "--agc-range", "0C:60C"], 2, "radiometric"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--calibration", "no.toml"], 1, "no.toml"),
+        (["--ir", "missing.mp4", "--vis", "missing.mp4"], 1, "no such file"),
+    ],
+)
+def test_what_cannot_run_says_why(
+    start: Start, average_model: Path, arguments: list[str], code: int, message: str
+) -> None:
+    """Wrong usage is 2, a missing file 1; one line each."""
+    found, _, err = finish(start("stream", *arguments, "--model", average_model))
+    assert (found, message in err) == (code, True), err
+
+
+def test_two_sizes_without_a_calibration_are_refused_by_name(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path
+) -> None:
+    """Nothing is stretched unless the user says so."""
+    for path in (clip / "ir").iterdir():
+        cv2.imwrite(str(tmp_path / path.name), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[:96, :128])
+    both = ["--ir", tmp_path, "--vis", clip / "vis", "--model", average_model, "--mode", "every", "--json"]
+    code, _, err = finish(start("stream", *both))
+    assert (code, "128x96" in err, "--resize-ir" in err) == (1, True, True)
+    code, lines, _ = finish(start("stream", *both, "--resize-ir"))
+    assert (code, lines[-1]["frames"]) == (0, 20)
