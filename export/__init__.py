@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+# A checkout on sys.path would offer this folder as a top-level package of a name that anyone may use.
+if __name__ == "export":
+    raise ImportError("import edgefuse.export")
+
 if TYPE_CHECKING:
     from edgefuse.export.dft import lower_dft
 
 __all__ = ["lower_dft"]
 
-_HOME = {"lower_dft": "edgefuse.export.dft"}
+_HOME = {
+    "lower_dft": "edgefuse.export.dft",
+}
 
 
 def __getattr__(name: str) -> Any:
