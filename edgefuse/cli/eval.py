@@ -75,6 +75,7 @@ def evaluate_command(
     different papers. Ctrl-C ends the run with the table of what is done.
     """
     if context.invoked_subcommand is not None:
+        _refuse_stray_options(context)
         return
     if ir is None or vis is None:
         raise UsageError("give the sources: --ir DIR --vis DIR")
@@ -97,6 +98,15 @@ def evaluate_command(
         raise typer.Exit(130)
     if study.errors:
         raise typer.Exit(1)
+
+
+def _refuse_stray_options(context: typer.Context) -> None:
+    """Options before ``detect`` or ``segment`` would not reach it."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} stands before {context.invoked_subcommand}: put it behind")
 
 
 def _check_options(

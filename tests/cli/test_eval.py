@@ -149,6 +149,7 @@ def test_bad_images_are_listed_and_the_exit_code_says_so(run_cli, folders: Path)
         (["--model", "m", "--ir", "x", "--vis", "y", "--corrupt", "fog"], "unknown corruption 'fog'"),
         (["--fused", "x", "--method", "x=y", "--ir", "x", "--vis", "y"], "two methods are called x"),
         (["--method", "x", "--ir", "x", "--vis", "y"], "write NAME=DIR"),
+        (["--fused", "x", "detect", "--labels", "y", "--detector", "z"], "--fused stands before detect"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(run_cli, arguments: list[str], message: str) -> None:

@@ -147,13 +147,9 @@ def _markdown(table: Table) -> str:
         *([name.replace("|", "\\|"), *row] for (name, _), row in zip(table.rows, cells, strict=True)),
     ]
     widths = [max(len(line[index]) for line in grid) for index in range(len(grid[0]))]
-    lines = ["| " + " | ".join(_padded(line, widths)) + " |" for line in grid]
-    lines.insert(
-        1,
-        "| "
-        + " | ".join("-" * widths[0] if index == 0 else "-" * (width - 1) + ":" for index, width in enumerate(widths))
-        + " |",
-    )
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = ["| " + " | ".join(line) + " |" for line in (rule, *(_padded(line, widths) for line in grid))]
+    lines[0], lines[1] = lines[1], lines[0]
     marks = ["Best **bold**, second best *italic*."] if table.marked else []
     return "\n".join([*lines, "", *(line + "  " for line in (*table.remarks, *marks))]).rstrip() + "\n"
 

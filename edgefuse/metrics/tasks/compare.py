@@ -72,7 +72,12 @@ def detect(
 
     Returns:
         Scores by method.
+
+    Raises:
+        InputError: No image is named like a label.
     """
+    if not truth.boxes.keys() & set(images):
+        raise InputError(f"no label is named like an image, as {images[0]} would be")
     classes = sorted({box.label for image in images for box in truth.boxes.get(image, ())})
     label_of = _label_of(detector.names, truth.names)
     scores = {}

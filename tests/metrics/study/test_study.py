@@ -14,7 +14,7 @@ from edgefuse.errors import InputError, UsageError
 from edgefuse.images import read_vis, write_image
 from edgefuse.metrics import evaluate
 from edgefuse.metrics.corruption import parse_corruption
-from edgefuse.metrics.study import Method, Request, Study, find_items, mean_table, method_from_text, plan, run
+from edgefuse.metrics.study import Method, Request, Study, find_items, mean_table, method_from_text, plan, render, run
 from edgefuse.metrics.study.run import default_workers
 
 QUICK = Request(metrics=("EN", "SD", "MI", "SCD"))
@@ -133,6 +133,17 @@ def test_an_interrupted_study_has_the_same_scenes_of_every_method(folders: Path)
     assert study.images == ("a", "b")
     assert study.remarks()[-1] == "INCOMPLETE: stopped after 5 of 8 results."
     assert math.isfinite(study.means("mean")["SD"])
+
+
+def test_a_study_that_was_stopped_at_once_is_still_a_table(folders: Path) -> None:
+    """Nothing is done, nothing is ranked, nothing crashes."""
+    methods = [Method("max", fused=folders / "max"), Method("mean", fused=folders / "mean")]
+    jobs = plan(methods, find_items(folders / "ir", folders / "vis")[0])
+    study = Study(QUICK, tuple(jobs), ())
+    text = render(mean_table(study), "markdown")
+    assert text.count("–") == 8
+    assert "INCOMPLETE: stopped after 0 of 8 results." in text
+    json.dumps(study.record(), allow_nan=False)
 
 
 def test_a_model_is_fused_and_scored_in_one_go(folders: Path, average_model: Path) -> None:

@@ -193,6 +193,15 @@ def test_methods_are_compared_on_the_images_that_all_have(tmp_path: Path) -> Non
     assert [values[0] for _, values in table.rows] == pytest.approx([1.0, 1.0])
 
 
+def test_labels_of_other_images_are_no_question(tmp_path: Path) -> None:
+    """An image without a label file is empty; where no file fits, the folder is the wrong one."""
+    write_image(tmp_path / "one" / "a.png", np.zeros((64, 64), np.uint8))
+    truth = GroundTruth({"z": [LabelledBox(0, 0.1, 0.1, 0.2, 0.2)]}, {}, is_relative=True)
+    detector = Detector(constant_detector(tmp_path / "d.onnx", CORNERS[None]))
+    with pytest.raises(InputError, match="no label is named like an image, as a would be"):
+        detect([Method("one", fused=tmp_path / "one")], ["a"], detector, truth, on_image=lambda: None)
+
+
 def test_what_cannot_be_used_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file, no graph, another layout, no common image, no library."""
     with pytest.raises(ArtifactError, match="no such model file"):
