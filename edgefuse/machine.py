@@ -102,8 +102,8 @@ def _component(package: _Package) -> Component:
     version = next(iter(found.values()), "system")
     if package.module == "onnxruntime" and len(found) > 1:
         fix = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-        note = "onnxruntime and onnxruntime-gpu are both installed and overwrite each other"
-        return Component(package.name, package.purpose, version, fix=fix, required=True, note=note)
+        clash = "onnxruntime and onnxruntime-gpu are both installed and overwrite each other"
+        return Component(package.name, package.purpose, version, fix=fix, required=True, note=clash)
     note = ", ".join(found) if package.module in ("cv2", "onnxruntime") and found else None
     return Component(package.name, package.purpose, version, required=package.required, note=note)
 
