@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from edgefuse.errors import EdgeFuseError
 
-__all__ = ["TOLERANCES", "Deviation", "GateError", "check_output", "sample_pair"]
+__all__ = ["TOLERANCES", "Deviation", "GateError", "check_output"]
 
-TOLERANCES: dict[str, float] = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 1e-1, "int8": 1e-1}
+# Worst seen of the five networks: fp32 2.4e-7 (AngularFuse on ONNX Runtime), to which TF32 products on a GPU add about
+# 1e-3 of the largest activation; fp16 1.6e-3 and bf16 1.3e-2 (lite in PyTorch). 8-bit weights and activations may be
+# off by some grey levels.
+TOLERANCES: dict[str, float] = {"fp32": 2e-3, "fp16": 1e-2, "bf16": 5e-2, "int8": 1e-1}
 """Largest difference from the reference that passes, on images in [0, 1], by precision."""
 
 
@@ -35,33 +38,6 @@ class Deviation:
     max_abs: float
     mean_abs: float
     tolerance: float
-
-
-def sample_pair(batch: int, imgsz: tuple[int, int], *, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A pair of structured 8-bit images, the same for every runtime and process.
-
-    Args:
-        batch: Number of pairs.
-        imgsz: Height and width in pixels.
-        seed: Another seed gives other images.
-
-    Returns:
-        Infrared luminance and visible BGR, uint8.  # [B, H, W] and [B, H, W, 3]
-    """
-    height, width = imgsz
-    random = np.random.default_rng(seed)
-    rows = np.linspace(0.0, 1.0, height)[:, None]
-    columns = np.linspace(0.0, 1.0, width)[None, :]
-    planes = []
-    for _ in range(4 * batch):
-        waves = np.zeros((height, width))
-        for frequency in (3.0, 11.0, 37.0):
-            angle, phase = random.uniform(0.0, np.pi), random.uniform(0.0, 2 * np.pi)
-            waves += np.sin(2 * np.pi * frequency * (np.cos(angle) * rows + np.sin(angle) * columns) + phase)
-        noisy = 0.5 + waves / 8.0 + random.normal(0.0, 0.03, size=waves.shape)
-        planes.append((np.clip(noisy, 0.0, 1.0) * 255.0).astype(np.uint8))
-    stack = np.stack(planes).reshape(batch, 4, height, width)
-    return stack[:, 0], np.ascontiguousarray(stack[:, 1:].transpose(0, 2, 3, 1))
 
 
 def check_output(

@@ -50,7 +50,7 @@ class Timing:
 
     Attributes:
         first_ms: The very first run, before any warm-up.
-        warmup_runs: Runs before the timed ones, the first included.
+        warmup_runs: Untimed runs right before the timed ones.
         times_ms: The timed runs, in order.
         elapsed_seconds: Time from the start of the first timed run to the end of the last.
     """
@@ -66,7 +66,7 @@ class Timing:
         return summarize(self.times_ms)
 
 
-def time_calls(call: Callable[[], object], budget: Budget) -> Timing:
+def time_calls(call: Callable[[], object], budget: Budget, *, first_ms: float | None = None) -> Timing:
     """Time a call again and again.
 
     The call must have finished its work when it returns: whoever times a GPU synchronises inside. Garbage collection
@@ -75,12 +75,13 @@ def time_calls(call: Callable[[], object], budget: Budget) -> Timing:
     Args:
         call: What to time.
         budget: How long to measure.
+        first_ms: Time of the very first run, where it has been made already.
 
     Returns:
         The raw times.
     """
     started = time.perf_counter()
-    first_ms, warmup_runs = _time_once(call), 1
+    warmup_first_ms, warmup_runs = _time_once(call), 1
     while time.perf_counter() - started < budget.warmup_seconds:
         call()
         warmup_runs += 1
@@ -96,7 +97,12 @@ def time_calls(call: Callable[[], object], budget: Budget) -> Timing:
     finally:
         if was_collecting:
             gc.enable()
-    return Timing(first_ms=first_ms, warmup_runs=warmup_runs, times_ms=tuple(times_ms), elapsed_seconds=elapsed_seconds)
+    return Timing(
+        first_ms=warmup_first_ms if first_ms is None else first_ms,
+        warmup_runs=warmup_runs,
+        times_ms=tuple(times_ms),
+        elapsed_seconds=elapsed_seconds,
+    )
 
 
 def _time_once(call: Callable[[], object]) -> float:

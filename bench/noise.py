@@ -28,12 +28,12 @@ class Noise:
     stolen_cores: float | None
 
     @property
-    def warning(self) -> str | None:
-        """A line for the reader, if it was loud enough to matter."""
+    def cause(self) -> str | None:
+        """Who disturbed the measurement, if it was loud enough to matter."""
         if self.other_cores is not None and self.other_cores > _LOUD_CORES:
-            return f"noisy machine: other processes kept {self.other_cores:.1f} cores busy"
+            return f"other processes kept {self.other_cores:.1f} cores busy"
         if self.stolen_cores is not None and self.stolen_cores > _LOUD_STEAL:
-            return f"noisy machine: its host took {self.stolen_cores:.2f} cores away"
+            return f"the host took {self.stolen_cores:.2f} cores away"
         return None
 
 

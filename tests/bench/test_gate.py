@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgefuse.bench.gate import TOLERANCES, GateError, check_output, sample_pair
+from edgefuse.bench.gate import TOLERANCES, GateError, check_output
+from edgefuse.bench.images import sample_pair
 
 SHAPE = (1, 1, 4, 6)
 

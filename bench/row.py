@@ -1,0 +1,232 @@
+"""Measuring one row, in a process of its own: load, check, time, check again."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgefuse.bench.energy import metered
+from edgefuse.bench.gate import TOLERANCES, Deviation, GateError, check_output
+from edgefuse.bench.images import network_inputs, sample_pair
+from edgefuse.bench.measure import Budget, Timing, time_calls, warnings_of
+from edgefuse.bench.memory import peak_host_bytes
+from edgefuse.bench.noise import NoiseMeter
+from edgefuse.bench.nvml import open_gpu
+from edgefuse.bench.record import Series
+from edgefuse.bench.spec import RowSpec, Subject
+from edgefuse.errors import ArtifactError
+from edgefuse.runtime import Runner, create_runner
+
+__all__ = ["RowJob", "measure_row"]
+
+_LIBRARIES = {"torch": "torch", "torch-compile": "torch", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+
+
+@dataclass(frozen=True)
+class RowJob:
+    """What the process of a row has to know.
+
+    Attributes:
+        spec: The row.
+        budget: How long to measure.
+        network_size: Height and width that the network takes, padded from the images'.
+        artifact: File to load, or None where the row builds the PyTorch network.
+        reference: File of the reference output, or None where nothing can tell.
+        reference_name: What computed it.
+    """
+
+    spec: RowSpec
+    budget: Budget
+    network_size: tuple[int, int]
+    artifact: str | None
+    reference: str | None
+    reference_name: str
+
+    @classmethod
+    def from_dict(cls, job: dict[str, Any]) -> RowJob:
+        """Read a job that ``asdict`` wrote."""
+        spec = dict(job["spec"])
+        subject = dict(spec.pop("subject"))
+        subject["config"] = tuple((key, value) for key, value in subject["config"])
+        spec["imgsz"] = tuple(spec["imgsz"])
+        return cls(
+            spec=RowSpec(subject=Subject(**subject), **spec),
+            budget=Budget(**job["budget"]),
+            network_size=(job["network_size"][0], job["network_size"][1]),
+            artifact=job["artifact"],
+            reference=job["reference"],
+            reference_name=job["reference_name"],
+        )
+
+
+def measure_row(document: dict[str, Any]) -> dict[str, Any]:
+    """Measure one row.
+
+    Args:
+        document: A :class:`RowJob` as JSON.
+
+    Returns:
+        Fields of a :class:`~edgefuse.bench.record.Row`, as JSON.
+
+    Raises:
+        GateError: The output is not the model's, before, after or around the timed runs.
+        EdgeFuseError: The runtime, the file or the device is missing or does not fit.
+    """
+    job = RowJob.from_dict(document)
+    spec = job.spec
+    started = time.perf_counter()
+    importlib.import_module(_LIBRARIES.get(spec.runtime, "onnxruntime"))
+    import_ms = (time.perf_counter() - started) * 1e3
+    _limit_threads(spec)
+    baseline_host_bytes = peak_host_bytes()
+    with open_gpu(_gpu_index(spec.device) or 0) as gpu:
+        device_before = gpu.used_bytes() if gpu is not None and spec.device != "cpu" else None
+        started = time.perf_counter()
+        runner = _open_runner(job)
+        with runner:
+            load_ms = (time.perf_counter() - started) * 1e3
+            result = _measure_runner(runner, job)
+            device_after = gpu.used_bytes() if gpu is not None else None
+    if device_before is not None and device_after is not None:
+        result.setdefault("peak_device_bytes", max(0, device_after - device_before))
+    return {
+        "import_ms": import_ms,
+        "load_ms": load_ms,
+        "baseline_host_bytes": baseline_host_bytes,
+        "peak_host_bytes": peak_host_bytes(),
+        **result,
+    }
+
+
+def _measure_runner(runner: Runner, job: RowJob) -> dict[str, Any]:
+    """Check and time an active runner."""
+    spec = job.spec
+    ir_bytes, vis_bytes = sample_pair(spec.batch, job.network_size)
+    ir, vis = network_inputs(ir_bytes, vis_bytes)
+    started = time.perf_counter()
+    fused = runner.infer(ir, vis)
+    first_ms = (time.perf_counter() - started) * 1e3
+    check = _Check(job)
+    deviation = check(fused)
+    with NoiseMeter() as noise, metered(gpu_index=_gpu_index(spec.device)) as energy:
+        timing = time_calls(lambda: runner.infer(ir, vis), job.budget, first_ms=first_ms)
+    check(runner.infer(ir, vis))
+    frames = spec.batch * (timing.warmup_runs + len(timing.times_ms))
+    resident = _time_resident(runner, job, ir, vis)
+    frame = _time_frames(runner, job)
+    warnings = warnings_of(timing)
+    if noise.noise.cause is not None:
+        warnings.append(f"noisy machine: {noise.noise.cause}")
+    result: dict[str, Any] = {
+        "inference": asdict(Series.of(timing)),
+        "resident": None if resident is None else asdict(Series.of(resident)),
+        "frame": None if frame is None else asdict(Series.of(frame)),
+        "deviation": None if deviation is None else asdict(deviation),
+        "energy_joules": {source: joules / frames for source, joules in energy.joules.items()},
+        "energy_note": energy.note,
+        "noise": asdict(noise.noise),
+        "warnings": warnings,
+    }
+    peak_device = _torch_peak_bytes(spec)
+    return result if peak_device is None else {**result, "peak_device_bytes": peak_device}
+
+
+class _Check:
+    """Holds outputs of one row against its reference."""
+
+    def __init__(self, job: RowJob) -> None:
+        self._job = job
+        self.reference = None if job.reference is None else np.load(job.reference)
+
+    def __call__(self, fused: NDArray[Any]) -> Deviation | None:
+        return check_output(
+            fused,
+            (self._job.spec.batch, 1, *self._job.network_size),
+            reference=self.reference,
+            reference_name=self._job.reference_name,
+            precision=self._job.spec.precision,
+        )
+
+
+def _open_runner(job: RowJob) -> Runner:
+    spec = job.spec
+    if spec.runtime in ("torch", "torch-compile"):
+        from edgefuse.bench.network import build_network, in_precision
+        from edgefuse.runtime import TorchRunner
+
+        network, _ = build_network(spec.subject)
+        network = in_precision(network, spec.precision)
+        return TorchRunner(network, device=spec.device, compile=spec.runtime == "torch-compile")
+    if job.artifact is None:
+        raise ArtifactError(f"{spec.runtime} has no file to load")
+    return create_runner(job.artifact, device="cpu" if spec.device == "cpu" else "cuda", threads=spec.threads)
+
+
+def _limit_threads(spec: RowSpec) -> None:
+    import cv2
+
+    cv2.setNumThreads(spec.threads)
+    if _LIBRARIES.get(spec.runtime) == "torch":
+        import torch
+
+        torch.set_num_threads(spec.threads)
+
+
+def _time_resident(runner: Runner, job: RowJob, ir: NDArray[Any], vis: NDArray[Any]) -> Timing | None:
+    """Time a PyTorch network with its tensors on the GPU; a CPU transfers nothing, so there is no such number."""
+    from edgefuse.runtime import TorchRunner
+
+    if job.spec.device == "cpu" or not isinstance(runner, TorchRunner):
+        return None
+    import torch
+
+    network = torch.compile(runner.module) if job.spec.runtime == "torch-compile" else runner.module
+    inputs = [torch.from_numpy(image).to(job.spec.device) for image in (ir, vis)]
+
+    def infer() -> None:
+        with torch.inference_mode():
+            network(*inputs)
+        torch.cuda.synchronize()
+
+    return time_calls(infer, job.budget)
+
+
+def _time_frames(runner: Runner, job: RowJob) -> Timing | None:
+    """Time whole frames, from 8-bit images to the fused one; they go one by one, so only for a batch of one."""
+    if job.spec.batch != 1:
+        return None
+    from edgefuse.fuser import Fuser
+
+    fuser = Fuser(runner)
+    ir, vis = sample_pair(1, job.spec.imgsz)
+    fused_plane = runner.infer(*fuser.prepare(ir[0], vis[0]))
+    expected = fuser.finish(fused_plane, vis[0])
+
+    def fuse() -> NDArray[np.uint8]:
+        return fuser(ir[0], vis[0])
+
+    timing = time_calls(fuse, job.budget)
+    # Rounding to 8 bits adds up to one grey level to what the network itself may vary.
+    allowed = 255.0 * TOLERANCES[job.spec.precision] + 1.0
+    worst = float(np.abs(fuse().astype(np.int16) - expected).max())
+    if worst > allowed:
+        raise GateError(f"whole frames differ from the checked inference by up to {worst:.0f} grey levels")
+    return timing
+
+
+def _gpu_index(device: str) -> int | None:
+    kind, _, number = device.partition(":")
+    return int(number or 0) if kind == "cuda" else None
+
+
+def _torch_peak_bytes(spec: RowSpec) -> int | None:
+    if _LIBRARIES.get(spec.runtime) != "torch" or spec.device == "cpu":
+        return None
+    import torch
+
+    return int(torch.cuda.max_memory_allocated(spec.device))
