@@ -11,9 +11,11 @@ import typer
 
 from edgefuse import __version__
 from edgefuse.cli._console import log
+from edgefuse.cli.bench import bench_app
 from edgefuse.cli.data import data_app
 from edgefuse.cli.demo import demo_command
 from edgefuse.cli.doctor import doctor_command
+from edgefuse.cli.eval import eval_app
 from edgefuse.cli.fuse import fuse_command
 from edgefuse.cli.models import models_command
 from edgefuse.cli.train import train_command
@@ -50,6 +52,8 @@ def _options(
 app.command("fuse")(fuse_command)
 app.command("train")(train_command)
 app.add_typer(data_app)
+app.add_typer(eval_app, name="eval")
+app.add_typer(bench_app, name="bench")
 app.command("demo")(demo_command)
 app.command("models")(models_command)
 app.command("doctor")(doctor_command)
