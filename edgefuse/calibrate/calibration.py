@@ -95,12 +95,8 @@ class Calibration:
         """The homography as an array."""  # [3, 3]
         return np.array(self.homography, np.float64)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file in one step.
-
-        Raises:
-            InputError: It cannot be written.
-        """
+    def to_toml(self) -> str:
+        """The text of the file."""
         rows = ",\n".join(f"  [{', '.join(repr(value) for value in row)}]" for row in self.homography)
         lines = [
             "# Written by edgefuse calibrate: infrared to visible pixel coordinates.",
@@ -115,9 +111,20 @@ class Calibration:
             lines.append(f"error_px = {self.error_px!r}")
         if self.distance_metres is not None:
             lines.append(f"distance_metres = {self.distance_metres!r}")
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file in one step.
+
+        Args:
+            path: TOML file; its folder is made where it is missing.
+
+        Raises:
+            InputError: It cannot be written.
+        """
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(Path(path), ("\n".join(lines) + "\n").encode())
+            write_atomically(Path(path), self.to_toml().encode())
         except OSError as error:
             raise InputError(f"{path}: cannot write it ({error.strerror})") from error
 

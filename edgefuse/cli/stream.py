@@ -53,6 +53,18 @@ def stream_command(
         typer.Option("--output", "-o", help="Repeatable: a video, a folder for frames, window, rtsp://…, http://…"),
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Folder for both raw streams; see edgefuse replay.")] = None,
+    preview: Annotated[
+        str | None, typer.Option(help="Page for a browser: PORT or HOST:PORT; 127.0.0.1 unless another is named.")
+    ] = None,
+    preview_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EDGEFUSE_PREVIEW_TOKEN", help="What visitors must know; made up elsewhere than 127.0.0.1."
+        ),
+    ] = None,
+    preview_host: Annotated[
+        list[str] | None, typer.Option(help="Further name under which the page is asked for. Repeatable.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="End after this many pictures.")] = None,
     duration: Annotated[float | None, typer.Option(min=0.0, help="End after this many seconds.")] = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON a second, and a summary.")] = False,
@@ -60,6 +72,7 @@ def stream_command(
     """Fuse two live cameras until they end, a limit is reached, or Ctrl-C."""
     from edgefuse.fuser import load
     from edgefuse.stream.outputs import RawRecorder, create_output
+    from edgefuse.stream.preview import PreviewServer, parse_address
     from edgefuse.stream.session import Session, StreamOptions
 
     pair = _pair(ir, vis, source, ir_profile, calibration, max_skew)
@@ -71,11 +84,22 @@ def stream_command(
         duration_seconds=duration,
     )
     gain = _agc(agc, agc_range, pair.ir.profile)
+    address = None if preview is None else parse_address(preview)
     fuser = load(model, device=device)  # type: ignore[arg-type]  # load names the allowed devices
     recorder = None if record is None else RawRecorder(record)
     outputs = [create_output(text) for text in output or ()]
     with Session(pair, fuser, agc=gain, outputs=outputs, recorder=recorder, options=options) as session:
-        _run(session, as_json=json)
+        if address is None:
+            _run(session, as_json=json)
+            return
+        server = PreviewServer(
+            session, host=address[0], port=address[1], token=preview_token, allowed_hosts=preview_host or ()
+        )
+        log(f"preview: {server.url}")
+        try:
+            _run(session, as_json=json)
+        finally:
+            server.close()
 
 
 def _run(session: Session, *, as_json: bool) -> None:

@@ -114,7 +114,7 @@ class PairFuser:
     """
 
     def __init__(self, fuser: Fuser, *, agc: ThermalAgc, registration: Registration) -> None:
-        self._fuser, self._agc, self._registration = fuser, agc, registration
+        self._fuser, self._agc, self.registration = fuser, agc, registration
         self._lock = threading.Lock()
         self._number = 0
         self._warm_shape: tuple[int, ...] | None = None
@@ -150,7 +150,7 @@ class PairFuser:
         marks = [time.monotonic()]
         ir_unit = self._agc(pair.ir.image, pair.ir.captured_seconds)
         marks.append(time.monotonic())
-        registered = self._registration(ir_unit, vis)
+        registered = self.registration(ir_unit, vis)
         marks.append(time.monotonic())
         with self._lock:
             inputs = self._fuser.prepare(registered, vis)

@@ -138,6 +138,10 @@ class Session:
         old, self.fuser = self._pair_fuser.exchange(fuser), fuser
         old.close()
 
+    def recalibrate(self, calibration: Calibration) -> None:
+        """Go on with another geometry, from the next picture on."""
+        self._pair_fuser.registration = Registration(calibration)
+
     def run(self, on_second: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
         """Run until the sources end, a limit is reached or ``stop`` is called.
 
