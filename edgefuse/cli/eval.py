@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgefuse.cli._console import emit_json, log, progress
-from edgefuse.errors import UsageError
+from edgefuse.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
     from edgefuse.metrics.study import Job, Method, Request, Row, Study, Table, TableFormat
@@ -90,6 +91,7 @@ def evaluate_command(
     methods = _methods(fused, method, model)
     items, problems = find_items(ir, vis, mask)
     jobs = plan(methods, items, disturbances)
+    _make(output)
     study = _run(jobs, request, problems, workers=workers, output=output)
     if output is not None:
         _write(study, output, plots=plots)
@@ -122,6 +124,13 @@ def _check_options(
         raise UsageError("--plots needs a folder to draw into: add --output DIR")
     if corrupt and not model:
         raise UsageError("--corrupt disturbs the inputs of a model: add --model NAME")
+    # What is missing is said before the work, not after it.
+    if plots is not None and importlib.util.find_spec("matplotlib") is None:
+        raise MissingDependencyError.for_package("matplotlib", extra="train", purpose="draw pictures")
+
+
+def _make(output: Path | None) -> None:
+    """Make the folder of the results once it is clear that there will be some."""
     if output is not None:
         from edgefuse.folder import check_writable
 
@@ -240,9 +249,10 @@ def detect_command(
     _check_options(style, None, output, corrupt=None, model=None)
     methods = _methods(fused, method, None)
 
-    from edgefuse.metrics.tasks import Detector, read_ground_truth
+    from edgefuse.metrics.tasks import Detector, read_ground_truth, require_pycocotools
     from edgefuse.metrics.tasks.compare import common_images, detect, detection_table
 
+    require_pycocotools()
     truth = read_ground_truth(labels)
     # Of YOLO labels a missing file says that there is nothing in the image; a COCO file lists its images.
     images, left_out = common_images(methods, None if truth.is_relative else set(truth.boxes))
@@ -254,6 +264,7 @@ def detect_command(
         overlap_threshold=overlap,
         device=device,
     )
+    _make(output)
     with progress("Detecting", len(images) * len(methods)) as advance:
         scores = detect(methods, images, network, truth, on_image=advance)
     remark = (
@@ -292,6 +303,7 @@ def segment_command(
     names = [str(index) for index in range(int(classes))] if classes.isdigit() else classes.split(",")
     images, left_out = common_images(methods, set(maps))
     network = Segmenter(segmenter, normalisation=normalisation, device=device)  # type: ignore[arg-type]  # it checks
+    _make(output)
     with progress("Segmenting", len(images) * len(methods)) as advance:
         counted = segment(methods, images, network, maps, classes=len(names), ignore=ignore, on_image=advance)
     remark = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -158,6 +159,27 @@ def test_wrong_usage_is_one_line_and_code_2(run_cli, arguments: list[str], messa
     assert result.code == 2
     assert message in result.err
     assert result.out == ""
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("matplotlib", ["--fused", "x", "--ir", "x", "--vis", "y", "--plots", "png", "-o", "out"], "train"),
+        ("pycocotools.coco", ["detect", "--fused", "x", "--labels", "y", "--detector", "z"], "eval"),
+    ],
+)
+def test_what_is_missing_is_said_before_the_work(
+    run_cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, arguments: list[str], extra: str
+) -> None:
+    """The code is 3, the message is the command that fixes it, and no folder is made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else real(name, *rest))
+    result = run_cli("eval", *arguments)
+    assert result.code == 3
+    assert f"pip install 'edgefuse[{extra}]'" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C of a child process is not the same signal there")

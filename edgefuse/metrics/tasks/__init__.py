@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from edgefuse.metrics.tasks.boxes import GroundTruth, LabelledBox, read_coco, read_ground_truth, read_yolo
-from edgefuse.metrics.tasks.detection import DetectionScores, Detector, DetectorLayout, score_detections
+from edgefuse.metrics.tasks.detection import (
+    DetectionScores,
+    Detector,
+    DetectorLayout,
+    require_pycocotools,
+    score_detections,
+)
 from edgefuse.metrics.tasks.graph import ImageGraph
 from edgefuse.metrics.tasks.segmentation import Confusion, Segmenter
 
@@ -19,5 +25,6 @@ __all__ = [
     "read_coco",
     "read_ground_truth",
     "read_yolo",
+    "require_pycocotools",
     "score_detections",
 ]

@@ -20,7 +20,7 @@ from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.metrics.tasks.boxes import GroundTruth
 from edgefuse.metrics.tasks.graph import ImageGraph
 
-__all__ = ["DetectionScores", "Detections", "Detector", "DetectorLayout", "score_detections"]
+__all__ = ["DetectionScores", "Detections", "Detector", "DetectorLayout", "require_pycocotools", "score_detections"]
 
 DetectorLayout = Literal["auto", "yolov8", "yolov5", "boxes"]
 """What the output holds. ``yolov8``: [1, 4 + C, N] centre boxes and class scores; ``yolov5``: [1, N, 5 + C] centre
@@ -185,7 +185,7 @@ def score_detections(
     """
     labels = {box.label for name in detections for box in truth.boxes.get(name, ())}
     chosen = sorted(labels) if classes is None else list(classes)
-    coco, evaluator = _import_pycocotools()
+    coco, evaluator = require_pycocotools()
     # pycocotools reports on stdout, which belongs to the results.
     with contextlib.redirect_stdout(io.StringIO()):
         reference = coco.COCO()
@@ -255,7 +255,15 @@ def _coco_results(detections: Mapping[str, Detections], classes: Sequence[int]) 
     ]
 
 
-def _import_pycocotools() -> tuple[ModuleType, ModuleType]:
+def require_pycocotools() -> tuple[ModuleType, ModuleType]:
+    """Import pycocotools.
+
+    Returns:
+        Its modules ``coco`` and ``cocoeval``.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
     try:
         return import_module("pycocotools.coco"), import_module("pycocotools.cocoeval")
     except ImportError as error:
