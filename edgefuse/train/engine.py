@@ -197,19 +197,19 @@ class _Run:
             position=position,
             scaler=self.accelerator.scaler,
         )
-        metadata = {
-            "model": self.recipe.model,
-            "config": json.dumps(self.recipe.config),
-            "recipe": self.recipe.name,
-        }
-        models.save_weights(self.network, self.output / WEIGHTS_FILE, metadata=metadata)
+        models.save_weights(self.network, self.output / WEIGHTS_FILE, metadata=self._metadata())
         epoch, left_over = divmod(position.step, stage.steps_per_epoch)
         if not left_over:
             sheet = self.output / "sheets" / f"{stage.stage.name}_{epoch:04d}.jpg"
             contact_sheet(self.network, self.data, sheet, side_px=stage.stage.train.sheet_px)
 
+    def _metadata(self) -> dict[str, str]:
+        """What an export needs to know of the weights."""
+        recipe = self.recipe
+        return {"model": recipe.model, "config": json.dumps(recipe.config), "recipe": recipe.name}
+
     def finish(self, reason: Reason) -> TrainingResult:
-        """Write the record and the loss curve."""
+        """Write the record, also into the weights, and the loss curve."""
         losses = _ends(self.position.history)
         record = training_record(
             self.recipe,
@@ -223,6 +223,8 @@ class _Run:
         )
         if self.is_main:
             write_record(self.output / "training.json", record)
+            metadata = {**self._metadata(), "training": json.dumps(record)}
+            models.save_weights(self.network, self.output / WEIGHTS_FILE, metadata=metadata)
             draw_loss_curve(self.position.history, self.output / "loss.png")
         if self.log is not None:
             self.log.close()

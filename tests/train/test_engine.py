@@ -57,6 +57,7 @@ def test_a_run_leaves_weights_checkpoint_record_curve_sheets_and_scalars(tiny, d
     with safe_open(result.weights, framework="pt") as content:
         assert content.metadata()["recipe"] == "lite"
         assert json.loads(content.metadata()["config"]) == {"channels": 4}
+        assert json.loads(content.metadata()["training"]) == result.record
     record = json.loads((result.output / "training.json").read_text())
     assert record == result.record
     assert record["command"] == "edgefuse train lite"
