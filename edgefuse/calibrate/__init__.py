@@ -1,6 +1,19 @@
 """Finding the geometry between an infrared and a visible camera, and keeping it in a file."""
 
+from edgefuse.calibrate.auto import AutoMatch, find_homography
+from edgefuse.calibrate.boards import BoardKind, find_board, from_boards
 from edgefuse.calibrate.calibration import METHODS, Calibration, Method
 from edgefuse.calibrate.points import from_points, reprojection_rms
 
-__all__ = ["METHODS", "Calibration", "Method", "from_points", "reprojection_rms"]
+__all__ = [
+    "METHODS",
+    "AutoMatch",
+    "BoardKind",
+    "Calibration",
+    "Method",
+    "find_board",
+    "find_homography",
+    "from_boards",
+    "from_points",
+    "reprojection_rms",
+]

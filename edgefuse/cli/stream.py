@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgefuse.cli._console import SCHEMA_VERSION, log
-from edgefuse.errors import UsageError
+from edgefuse.errors import InputError, UsageError
 from edgefuse.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgefuse.stream.profiles import ThermalProfile
     from edgefuse.stream.session import Session
 
-__all__ = ["stream_command"]
+__all__ = ["replay_command", "stream_command"]
 
 
 def stream_command(
@@ -100,6 +100,43 @@ def stream_command(
             _run(session, as_json=json)
         finally:
             server.close()
+
+
+def replay_command(
+    recording: Annotated[Path, typer.Argument(help="Folder of edgefuse stream --record.")],
+    output: Annotated[
+        list[str] | None, typer.Option("--output", "-o", help="Repeatable: a video, or a folder for frames.")
+    ] = None,
+    ir_profile: Annotated[str | None, typer.Option(help="As it was for the stream; for ranges in degrees.")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="TOML file of edgefuse calibrate.")] = None,
+    resize_ir: Annotated[bool, typer.Option("--resize-ir", help="Stretch infrared of another size.")] = False,
+    model: Annotated[str, typer.Option(help="Bundled model or path of a model file.")] = DEFAULT_MODEL,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    max_skew: Annotated[float, typer.Option(help="Largest time between the frames of a pair, in ms.")] = 50.0,
+    agc: Annotated[str, typer.Option(help="percentile, clahe, fixed or none.")] = "percentile",
+    agc_range: Annotated[str | None, typer.Option(help="For --agc fixed: LOW:HIGH, as in 0C:60C.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON a second, and a summary.")] = False,
+) -> None:
+    """Fuse a recording: every frame, by its recorded times, with the same result each time."""
+    from edgefuse.stream.recording import INDEX
+
+    if not (recording / INDEX).is_file():
+        raise InputError(f"{recording}: no recording of edgefuse stream --record ({INDEX} is missing)")
+    stream_command(
+        ir=f"recording:{recording}",
+        vis=f"recording:{recording}",
+        ir_profile=ir_profile,
+        calibration=calibration,
+        resize_ir=resize_ir,
+        model=model,
+        device=device,
+        max_skew=max_skew,
+        mode="every",
+        agc=agc,
+        agc_range=agc_range,
+        output=output,
+        json=json,
+    )
 
 
 def _run(session: Session, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -218,7 +219,7 @@ class Camera:
             self._note_error(
                 f"its frames are {layout} now, but the stream was set up for {before}: restart it for the new size"
             )
-            connection.send(UseRing(None))
+            _answer(connection, UseRing(None))
             return False
         if self._ring is not None:
             self._ring.close()
@@ -226,14 +227,14 @@ class Camera:
         self._last = None
         with self._lock:
             self._status.layout = layout
-        connection.send(UseRing(self._ring.name))
+        _answer(connection, UseRing(self._ring.name))
         return True
 
     def _take(self, connection: Connection, message: FrameReady) -> None:
         if self._ring is None:
             return
         image = self._ring.read(message.slot)
-        connection.send(message.slot)
+        _answer(connection, message.slot)
         captured = message.captured_seconds - self.config.offset_seconds
         last = self._last
         same = last is not None and self.config.uri.live and np.array_equal(last.image, image)
@@ -285,3 +286,9 @@ class Camera:
         ring, self._ring = self._ring, None
         if ring is not None:
             ring.close()
+
+
+def _answer(connection: Connection, message: UseRing | int) -> None:
+    """Answer a process that may be gone already; what it sent before is still to be read, and then its end."""
+    with suppress(OSError):
+        connection.send(message)

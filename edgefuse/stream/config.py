@@ -86,6 +86,8 @@ class CameraConfig:
         Raises:
             InputError: The frame is not what the profile expects, or the crop leaves it.
         """
+        if self.uri.kind == "recording":  # what was recorded is the picture already
+            return frame
         image = frame if self.profile is None else self.profile.counts(frame)
         image = np.rot90(image, -self.rotate // 90)
         if self.flip in ("horizontal", "both"):

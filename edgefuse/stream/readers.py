@@ -54,6 +54,8 @@ def read_frames(config: CameraConfig) -> Iterator[RawFrame]:
         return _synthetic(config)
     if kind == "frames":
         return _still_frames(config)
+    if kind == "recording":
+        return _recording(config)
     if kind in ("v4l2", "csi", "gst"):
         return _device(config)
     return _media(config)
@@ -99,6 +101,13 @@ def _still_frames(config: CameraConfig) -> Iterator[RawFrame]:
             number += 1
         if uri.number("loop", 0.0) == 0.0:
             return
+
+
+def _recording(config: CameraConfig) -> Iterator[RawFrame]:
+    from edgefuse.stream.recording import read_recording
+
+    for frame in read_recording(config.uri.target, config.role):
+        yield RawFrame(frame.image, frame.pts_seconds, frame.captured_seconds)
 
 
 def _frame_paths(target: str) -> list[Path]:

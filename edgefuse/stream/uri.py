@@ -14,10 +14,10 @@ from edgefuse.pairs import VIDEO_SUFFIXES
 
 __all__ = ["KINDS", "Kind", "SourceUri", "parse_uri", "redact"]
 
-Kind = Literal["v4l2", "rtsp", "http", "udp", "file", "frames", "csi", "gst", "synthetic"]
+Kind = Literal["v4l2", "rtsp", "http", "udp", "file", "frames", "csi", "gst", "synthetic", "recording"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_RECORDED: frozenset[Kind] = frozenset({"file", "frames"})
+_RECORDED: frozenset[Kind] = frozenset({"file", "frames", "recording"})
 _OPTIONS: Mapping[Kind, frozenset[str]] = {
     "v4l2": frozenset({"format", "size", "rate"}),
     "csi": frozenset({"size", "rate"}),
@@ -108,7 +108,8 @@ def parse_uri(text: str) -> SourceUri:
 
     Args:
         text: ``v4l2:///dev/video0?format=y16``, ``rtsp://``, ``http://``, ``udp://``, a video file, a folder of
-            frames, a printf pattern of frames, ``csi://0``, ``gst:PIPELINE`` or ``synthetic:?seed=1``.
+            frames, a printf pattern of frames, ``csi://0``, ``gst:PIPELINE``, ``synthetic:?seed=1``, or
+            ``recording:FOLDER`` of ``edgefuse stream --record``.
 
     Returns:
         The source; nothing is opened, only paths are looked at.
@@ -126,7 +127,7 @@ def parse_uri(text: str) -> SourceUri:
         if not urlsplit(text).netloc.rpartition("@")[2]:
             raise UsageError(f"{redact(text)}: no host in it")
         return SourceUri(_kind(_NETWORK[scheme.lower()]), text)
-    if separator and scheme.lower() in ("v4l2", "csi", "synthetic"):
+    if separator and scheme.lower() in ("v4l2", "csi", "synthetic", "recording"):
         target, options = _split_options(rest.removeprefix("//"))
         return _checked(SourceUri(_kind(scheme.lower()), target, options))
     if separator and rest.startswith("//") and scheme.lower() != "file":

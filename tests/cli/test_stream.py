@@ -22,6 +22,7 @@ from edgefuse.cli import stream as commands
 from edgefuse.errors import EdgeFuseError
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("stream")(commands.stream_command)
+app.command("replay")(commands.replay_command)
 app.callback()(lambda: None)
 try:
     app()
@@ -202,3 +203,58 @@ def test_two_sizes_without_a_calibration_are_refused_by_name(
     assert (code, "128x96" in err, "--resize-ir" in err) == (1, True, True)
     code, lines, _ = finish(start("stream", *both, "--resize-ir"))
     assert (code, lines[-1]["frames"]) == (0, 20)
+
+
+def test_a_recording_is_replayed_to_the_same_pictures_each_time(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path
+) -> None:
+    """Two replays agree to the bit, and the recording holds every frame with its bits."""
+    record = ["--model", average_model, "--duration", 4, "--record", tmp_path / "raw"]
+    code, _, _ = finish(start("stream", *sources(clip, "?loop=1&rate=10"), *record))
+    assert code == 0
+    lines = (tmp_path / "raw" / "frames.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert {entry["role"] for entry in entries} == {"ir", "vis"}
+    first = next(entry for entry in entries if entry["role"] == "vis" and entry["sequence"] == 0)
+    np.testing.assert_array_equal(
+        cv2.imread(str(tmp_path / "raw" / first["file"])), cv2.imread(str(clip / "vis" / "0000.png"))
+    )
+    # A kill in the middle of a line loses that line alone.
+    with (tmp_path / "raw" / "frames.jsonl").open("a") as index:
+        index.write('{"version": 1, "role": "vis", "seq')
+    frames = []
+    for number in range(2):
+        out = tmp_path / f"replay{number}"
+        code, lines_, err = finish(start("replay", tmp_path / "raw", "--model", average_model, "-o", out, "--json"))
+        assert code == 0, err
+        assert lines_[-1]["frames"] >= 10
+        frames.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
+    assert frames[0] == frames[1]
+    code, _, err = finish(start("replay", tmp_path / "nothing", "--model", average_model))
+    assert (code, "frames.jsonl is missing" in err) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_stops_the_recording_and_not_the_fusion(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path
+) -> None:
+    """The video that was written until then is whole, and the summary names the cause."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=66m", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        options = ["--model", average_model, "-o", disk / "v.avi", "--json"]
+        process = start("stream", *sources(clip, "?loop=1&rate=60"), *options)
+        assert process.stdout is not None
+        stopped = next(
+            status for line in process.stdout if (status := json.loads(line))["outputs"][0]["error"] is not None
+        )
+        assert "MiB are left" in stopped["outputs"][0]["error"]
+        later = json.loads(next(process.stdout))
+        assert later["frames"] > stopped["frames"]
+        process.send_signal(signal.SIGTERM)
+        assert finish(process)[0] == 0
+        assert len(frames_of(disk / "v.avi")) == stopped["outputs"][0]["written"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -206,7 +206,7 @@ def test_the_page_runs_in_a_browser(serve: Any, tmp_path: Path) -> None:
         ]
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1400", f"--screenshot={picture}"]
         process = subprocess.Popen(
-            [*command, "--timeout=4000", server.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--virtual-time-budget=4000", server.url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
@@ -216,4 +216,4 @@ def test_the_page_runs_in_a_browser(serve: Any, tmp_path: Path) -> None:
         shown = cv2.imread(str(picture))
         assert shown is not None
         # The cameras of this test are bright and flat: their pictures are the only large areas that are not dark.
-        assert (shown.min(axis=2) > 38).mean() > 0.1
+        assert (shown.min(axis=2) > 38).mean() > 0.25

@@ -1,4 +1,4 @@
-"""Both streams as they came, lossless and with their times, and reading them again."""
+"""Both streams as they came, lossless and with their times."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 
 from edgefuse.errors import InputError
-from edgefuse.images import read_ir, read_vis
-from edgefuse.stream.frame import Frame, Role
+from edgefuse.stream.frame import Frame
 from edgefuse.stream.outputs.files import check_space
+from edgefuse.stream.recording import FORMAT_VERSION, INDEX
 
-__all__ = ["RawRecorder", "read_recording"]
+__all__ = ["RawRecorder"]
 
-_INDEX = "frames.jsonl"
-_FORMAT_VERSION = 1
 _QUEUE_FRAMES = 32
 _PNG_LEVEL = 1
 
@@ -46,9 +42,9 @@ class RawRecorder:
         try:
             for role in ("ir", "vis"):
                 (self._folder / role).mkdir(parents=True, exist_ok=True)
-            if (self._folder / _INDEX).exists():
+            if (self._folder / INDEX).exists():
                 raise InputError(f"{folder} holds a recording already: give another folder")
-            self._index = (self._folder / _INDEX).open("x", encoding="utf-8")
+            self._index = (self._folder / INDEX).open("x", encoding="utf-8")
         except OSError as error:
             raise InputError(f"{folder}: cannot record there ({error.strerror})") from error
         self._queue: deque[Frame] = deque()
@@ -94,7 +90,7 @@ class RawRecorder:
             "captured_seconds": frame.captured_seconds,
             "changed_seconds": frame.changed_seconds,
         }
-        line = {"version": _FORMAT_VERSION, "role": frame.role, "sequence": frame.sequence, "file": file, **times}
+        line = {"version": FORMAT_VERSION, "role": frame.role, "sequence": frame.sequence, "file": file, **times}
         self._index.write(json.dumps(line) + "\n")
         self._index.flush()
 
@@ -105,54 +101,3 @@ class RawRecorder:
             self._changed.notify_all()
         self._thread.join(5.0)
         self._index.close()
-
-
-def read_recording(folder: str | os.PathLike[str], role: Role) -> Iterator[Frame]:
-    """The frames of one camera, as they were captured.
-
-    Args:
-        folder: What ``RawRecorder`` wrote.
-        role: Which camera.
-
-    Returns:
-        Frames in order of capture; pictures are read as they are asked for.
-
-    Raises:
-        InputError: No recording is there, or a line or picture of it is damaged. A last line that was cut off
-            is passed over.
-    """
-    path = Path(folder) / _INDEX
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder}: no recording of edgefuse stream ({_INDEX} is missing or damaged)") from error
-    entries = [
-        entry for number, line in enumerate(lines) if (entry := _entry(path, lines, number, line))["role"] == role
-    ]
-    for entry in sorted(entries, key=lambda item: float(item["captured_seconds"])):
-        file = Path(folder) / role / Path(str(entry["file"])).name
-        image = read_ir(file) if role == "ir" else read_vis(file)
-        pts = entry["pts_seconds"]
-        yield Frame(
-            role,
-            image,
-            int(entry["sequence"]),
-            None if pts is None else float(pts),
-            float(entry["captured_seconds"]),
-            float(entry["changed_seconds"]),
-        )
-
-
-def _entry(path: Path, lines: list[str], number: int, line: str) -> dict[str, Any]:
-    try:
-        entry = cast("dict[str, Any]", json.loads(line))
-        if entry["version"] != _FORMAT_VERSION:
-            raise InputError(
-                f"{path}: version {entry['version']} of a recording; this edgefuse reads {_FORMAT_VERSION}"
-            )
-        float(entry["captured_seconds"]), float(entry["changed_seconds"]), int(entry["sequence"]), entry["file"]
-        return {"pts_seconds": None, **entry}
-    except (ValueError, KeyError, TypeError) as error:
-        if number == len(lines) - 1:
-            return {"role": None}
-        raise InputError(f"{path}, line {number + 1}: damaged") from error
