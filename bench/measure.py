@@ -23,9 +23,10 @@ class Budget:
 
     Attributes:
         seconds: Time to spend on timed runs.
-        warmup_seconds: Time to spend before them; at least one run.
+        warmup_seconds: Time to spend on runs before them, the very first one included.
         min_runs: Timed runs to take even when they need longer than ``seconds``...
-        max_seconds: ...but not longer than this, once there are three.
+        max_seconds: ...but not longer than this, once there are as many as ``least_runs``.
+        least_runs: Timed runs to take however long they need.
         max_runs: Timed runs to stop at.
     """
 
@@ -33,6 +34,7 @@ class Budget:
     warmup_seconds: float = 0.5
     min_runs: int = 10
     max_seconds: float = 30.0
+    least_runs: int = 3
     max_runs: int = 2000
 
     def is_spent(self, runs: int, elapsed_seconds: float) -> bool:
@@ -41,7 +43,7 @@ class Budget:
             return True
         if runs >= self.min_runs:
             return elapsed_seconds >= self.seconds
-        return runs >= min(3, self.min_runs) and elapsed_seconds >= self.max_seconds
+        return runs >= min(self.least_runs, self.min_runs) and elapsed_seconds >= self.max_seconds
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,15 @@ def time_calls(call: Callable[[], object], budget: Budget, *, first_ms: float | 
     Args:
         call: What to time.
         budget: How long to measure.
-        first_ms: Time of the very first run, where it has been made already.
+        first_ms: Time of the very first run, where it has been made just now.
 
     Returns:
         The raw times.
     """
-    started = time.perf_counter()
-    warmup_first_ms, warmup_runs = _time_once(call), 1
+    warmup_runs = 0
+    if first_ms is None:
+        first_ms, warmup_runs = _time_once(call), 1
+    started = time.perf_counter() - first_ms / 1e3
     while time.perf_counter() - started < budget.warmup_seconds:
         call()
         warmup_runs += 1
@@ -98,7 +102,7 @@ def time_calls(call: Callable[[], object], budget: Budget, *, first_ms: float | 
         if was_collecting:
             gc.enable()
     return Timing(
-        first_ms=warmup_first_ms if first_ms is None else first_ms,
+        first_ms=first_ms,
         warmup_runs=warmup_runs,
         times_ms=tuple(times_ms),
         elapsed_seconds=elapsed_seconds,

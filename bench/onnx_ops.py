@@ -19,12 +19,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgefuse.bench.onnx_rules import COST_RULES, FREE_OPERATORS, Cost, is_integer_arithmetic
 from edgefuse.bench.onnx_shapes import GraphShapes, Shape
-from edgefuse.errors import ArtifactError, MissingDependencyError
 
 if TYPE_CHECKING:
     import onnx
@@ -114,17 +112,9 @@ def count_operations(
 
 
 def _load(model: Any) -> Any:
-    """Read a graph, with its weights, since shapes may be computed from constants among them."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingDependencyError.for_package("onnx", extra="train", purpose="count operations") from error
-    if isinstance(model, onnx.ModelProto):
+    """Take a graph as it is, or read it with its weights, since shapes may be computed from constants among them."""
+    if not isinstance(model, (str, os.PathLike)):
         return model
-    path = Path(model)
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such ONNX file")
-    try:
-        return onnx.load(path)
-    except Exception as error:  # protobuf and onnx raise unrelated classes for a damaged file
-        raise ArtifactError(f"{path}: not a readable ONNX graph ({error})") from error
+    from edgefuse.export.trusted_graph import load_graph
+
+    return load_graph(model)

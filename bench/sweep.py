@@ -137,7 +137,9 @@ def _measure_row(spec: RowSpec, prepared: Prepared, settings: Settings, cpus: tu
     try:
         result = _run("row", asdict(job), settings, cpus)
     except JobError as error:
-        return _failed(spec, str(error), prepared)
+        # The record can be published: it names files, not this machine's folders.
+        reason = str(error) if job.artifact is None else str(error).replace(f"{Path(job.artifact).parent}{os.sep}", "")
+        return _failed(spec, reason, prepared)
     return Row.from_dict({**_identity(spec), **prepared.costs_of(spec), **result})
 
 

@@ -27,6 +27,14 @@ def test_every_call_is_either_warm_up_or_timed() -> None:
     assert len(calls) == timing.warmup_runs + len(timing.times_ms)
 
 
+def test_a_first_run_that_was_made_counts_as_warm_up() -> None:
+    """Half a second of first run needs no more warm-up, and is reported as the first."""
+    calls = []
+    budget = Budget(seconds=0.0, warmup_seconds=0.5, min_runs=2)
+    timing = time_calls(lambda: calls.append(1), budget, first_ms=500.0)
+    assert (timing.first_ms, timing.warmup_runs, len(calls)) == (500.0, 0, 2)
+
+
 def test_a_time_covers_the_whole_call() -> None:
     """A call that sleeps 2 ms cannot be timed as less."""
     timing = time_calls(lambda: time.sleep(0.002), Budget(seconds=0.0, warmup_seconds=0.0, min_runs=3))

@@ -150,6 +150,26 @@ def test_batches_are_measured_without_whole_frames(graphs: dict[str, Path]) -> N
     assert row.frames_per_second == pytest.approx(3e3 / row.inference.summary.p50_ms)
 
 
+def test_an_export_that_draws_another_picture_has_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is another one when exported: PyTorch is measured, ONNX Runtime's row says how far it is off."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    (tmp_path / "two_faced.py").write_text(
+        "import torch\n\n\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, ir, vis):\n"
+        "        return (ir + vis) / (3 if torch.compiler.is_exporting() else 2)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    specs = expand([model_subject("two_faced:Net")], runtimes=["torch", "ort"], sizes=[SIZE], threads=1)
+    torch_row, ort_row = measure_rows(specs, SETTINGS).rows
+    assert torch_row.failed is None
+    assert (torch_row.model, torch_row.weights, torch_row.parameters) == ("Net", "random, seed 0", 0)
+    assert torch_row.flops == 2 * SIZE[0] * SIZE[1]
+    assert "output differs from PyTorch on the CPU in fp32 by up to 0." in (ort_row.failed or "")
+    assert ort_row.inference is None
+
+
 def test_a_process_that_dies_leaves_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that kills its process takes no other row with it."""
     pytest.importorskip("torch")
