@@ -27,6 +27,7 @@ from edgefuse.models.blocks import (
     NormStatistics,
     RestormerBlock,
     SpatialGate,
+    Spectral,
     SpectralBlock,
 )
 from edgefuse.models.registry import register
@@ -48,7 +49,7 @@ class RPFNet(FusionNetwork):
     ``forward_train`` adds ``residual_map``, the auxiliary decoder's picture M' of the last residual features in [0, 1],
     for the saliency structure loss (Eq. 5-7), where ``auxiliary=True``.
 
-    The last four settings remove what the paper's Table 3 removes; its other rows remove losses.
+    ``auxiliary`` and the last three settings remove what the paper's Table 3 removes; its other rows remove losses.
 
     Args:
         variant: ``"released"`` or ``"paper"``, see the module's docstring.
@@ -57,6 +58,8 @@ class RPFNet(FusionNetwork):
         norm_statistics: Batch normalisation in evaluation mode by ``"running"`` statistics, or by those of each
             ``"image"``; the paper's figures come from the latter.
         auxiliary: Adds the auxiliary decoder, for training.
+        spectral: The spectral convolution in plain PyTorch, ``"eager"``, as an export needs it, or by
+            ``edgefuse.kernels.spectral_conv``, ``"fused"``; the weights are the same.
         fusion_block: ``"spectral"``, the frequency domain fusion module, or ``"transformer"``, a Restormer block in its
             place (the paper does not say which transformer it takes).
         cross_promotion: Lets the residual and the fusion branch exchange features.
@@ -74,6 +77,7 @@ class RPFNet(FusionNetwork):
         iterations: int = 3,
         norm_statistics: NormStatistics = "running",
         auxiliary: bool = False,
+        spectral: Spectral = "eager",
         fusion_block: FusionBlock = "spectral",
         cross_promotion: bool = True,
         residual_prior: bool = True,
@@ -96,6 +100,7 @@ class RPFNet(FusionNetwork):
             cross_promotion=cross_promotion and residual_prior,
             residual_prior=residual_prior,
             statistics=statistics,
+            spectral=require_choice("spectral", spectral, get_args(Spectral)),
         )
         self.decoder = _decoder(channels, statistics=statistics)
         self.auxiliary_decoder = _decoder(channels, statistics=statistics) if auxiliary else None
@@ -125,6 +130,7 @@ class _IterationBlock(nn.Module):
         cross_promotion: bool,
         residual_prior: bool,
         statistics: NormStatistics,
+        spectral: Spectral,
     ) -> None:
         super().__init__()
         released = variant == "released"
@@ -141,7 +147,7 @@ class _IterationBlock(nn.Module):
             self.fourier_branch = RestormerBlock(channels, heads=_TRANSFORMER_HEADS)
         else:
             self.fourier_branch = (_ReleasedFourierBranch if released else _FrequencyFusion)(
-                channels, statistics=statistics
+                channels, statistics=statistics, spectral=spectral
             )
 
     def forward(self, residual: torch.Tensor | None, fusion: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
@@ -201,8 +207,8 @@ class _ReleasedResidualBranch(_ResidualPrior):
 class _FrequencyFusion(SpectralBlock):
     """Frequency domain fusion module (Eq. 4): a local block, plus the spectral convolution of its output."""
 
-    def __init__(self, channels: int, *, statistics: NormStatistics) -> None:
-        super().__init__(channels, statistics=statistics)
+    def __init__(self, channels: int, *, statistics: NormStatistics, spectral: Spectral) -> None:
+        super().__init__(channels, statistics=statistics, spectral=spectral)
         self.conv_spatial = ConvBlock(channels, channels, statistics=statistics)
 
     def forward(self, fusion: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]

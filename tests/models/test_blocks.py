@@ -9,8 +9,10 @@ from torch import nn
 
 from edgefuse.models.blocks import (
     ChannelLayerNorm,
+    NormStatistics,
     ResidualChannelAttentionBlock,
     RestormerBlock,
+    Spectral,
     SpectralBlock,
 )
 
@@ -33,13 +35,38 @@ def test_spectral_block_filters_the_spectrum(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(block(images).detach().numpy(), expected, rtol=0, atol=1e-12)
 
 
-def test_spectral_block_takes_half_precision_of_any_size() -> None:
-    """Sizes that are no powers of two pass in bfloat16 autocast, in the input's type."""
-    block = SpectralBlock(2)
+@pytest.mark.parametrize("spectral", ["eager", "fused"])
+def test_spectral_block_takes_half_precision_of_any_size(spectral: Spectral) -> None:
+    """Under autocast any size passes, in the input's type and with the accuracy of float32 inside."""
+    block = SpectralBlock(2, spectral=spectral)
+    x = torch.rand(1, 2, 7, 9).bfloat16()
+    expected = block(x.float())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        filtered = block(torch.rand(1, 2, 7, 9, dtype=torch.bfloat16))
+        filtered = block(x)
     assert filtered.dtype == torch.bfloat16
-    assert filtered.isfinite().all()
+    torch.testing.assert_close(filtered, expected.bfloat16())
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("statistics", ["running", "image"])
+def test_fused_spectral_block_is_the_eager_one(statistics: NormStatistics, training: bool) -> None:
+    """Output, gradients and running statistics agree in every mode of the normalisation."""
+    torch.manual_seed(0)
+    eager = SpectralBlock(3, statistics=statistics).train(training)
+    nn.init.uniform_(eager.bn.running_mean)
+    fused = SpectralBlock(3, statistics=statistics, spectral="fused").train(training)
+    fused.load_state_dict(eager.state_dict())
+    cotangent = torch.randn(2, 3, 9, 14)
+    inputs = [torch.randn(2, 3, 9, 14, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2)]
+    outputs = [block(x) for block, x in zip((eager, fused), inputs, strict=True)]
+    for output in outputs:
+        output.backward(cotangent)
+    torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(inputs[1].grad, inputs[0].grad)
+    for (name, expected), parameter in zip(eager.named_parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad, msg=name)
+    for (name, expected), buffer in zip(eager.named_buffers(), fused.buffers(), strict=True):
+        torch.testing.assert_close(buffer, expected, msg=name)
 
 
 def test_restormer_attention_mixes_channels_within_heads() -> None:

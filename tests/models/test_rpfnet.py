@@ -35,6 +35,19 @@ def test_released_variant_reproduces_the_published_outputs(
     np.testing.assert_allclose(fused.squeeze().numpy(), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize("statistics", ["running", "image"])
+def test_fused_spectral_convolution_changes_nothing(variant: str, statistics: str) -> None:
+    """The same weights give the same image by the kernel and in plain PyTorch."""
+    torch.manual_seed(0)
+    settings = {"variant": variant, "norm_statistics": statistics, "channels": 8}
+    eager, fused = create("rpfnet", **settings).eval(), create("rpfnet", spectral="fused", **settings).eval()
+    fused.load_state_dict(eager.state_dict())
+    ir, vis = torch.rand(2, 2, 1, 15, 22)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(ir, vis), eager(ir, vis), rtol=0, atol=1e-5)
+
+
 def test_image_statistics_do_not_depend_on_the_rest_of_the_batch() -> None:
     """A pair is fused the same alone and beside another."""
     torch.manual_seed(0)
@@ -145,6 +158,7 @@ def test_auxiliary_decoder_without_residual_branch_is_a_conflict() -> None:
         ("iterations", 1.5),
         ("channels", 30),
         ("fusion_block", "conv"),
+        ("spectral", "triton"),
     ],
 )
 def test_wrong_settings_say_what_is_allowed(setting: str, value: object) -> None:

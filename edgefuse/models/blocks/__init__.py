@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgefuse.models.blocks.attention import ChannelGate, ResidualChannelAttentionBlock, SpatialGate
 from edgefuse.models.blocks.convolution import ConvBlock, NormStatistics, StatisticsBatchNorm2d
 from edgefuse.models.blocks.restormer import ChannelLayerNorm, RestormerBlock, RestormerCNNBlock
-from edgefuse.models.blocks.spectral import SpectralBlock
+from edgefuse.models.blocks.spectral import Spectral, SpectralBlock
 
 __all__ = [
     "ChannelGate",
@@ -16,6 +16,7 @@ __all__ = [
     "RestormerBlock",
     "RestormerCNNBlock",
     "SpatialGate",
+    "Spectral",
     "SpectralBlock",
     "StatisticsBatchNorm2d",
 ]

@@ -34,6 +34,7 @@ class StatisticsBatchNorm2d(nn.BatchNorm2d):
 
     def __init__(self, channels: int, *, statistics: NormStatistics = "running") -> None:
         super().__init__(channels)
+        self.momentum: float = 0.1  # PyTorch's default; narrowed from its optional type
         self.statistics = statistics
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
 from edgefuse.models.blocks.convolution import NormStatistics, StatisticsBatchNorm2d
 
-__all__ = ["SpectralBlock", "channels_to_spectrum", "spectrum_to_channels"]
+__all__ = ["Spectral", "SpectralBlock", "channels_to_spectrum", "spectrum_to_channels"]
+
+Spectral = Literal["eager", "fused"]
 
 
 class SpectralBlock(nn.Module):
@@ -16,24 +20,62 @@ class SpectralBlock(nn.Module):
     Orthonormal 2-D FFT of a real image, a 1x1 convolution that mixes the real and imaginary parts of all channels at
     each frequency, batch normalisation over the frequencies, ReLU, and the inverse FFT.
 
-    The transform runs in float32 at least, since half-precision FFTs exist for powers of two only.
+    All of it runs in float32 at least, also under autocast: half-precision FFTs exist for powers of two only, and a
+    spectrum's range is wider than half precision resolves.
 
     Args:
         channels: Channels of the input and of the output.
         statistics: Statistics of the normalisation, see ``StatisticsBatchNorm2d``.
+        spectral: ``"eager"`` is plain PyTorch, which exports to ONNX; ``"fused"`` is
+            ``edgefuse.kernels.spectral_conv``, with Triton kernels between the transforms on an NVIDIA GPU.
     """
 
-    def __init__(self, channels: int, *, statistics: NormStatistics = "running") -> None:
+    def __init__(self, channels: int, *, statistics: NormStatistics = "running", spectral: Spectral = "eager") -> None:
         super().__init__()
+        self.spectral = spectral
         self.conv_layer = nn.Conv2d(2 * channels, 2 * channels, 1, bias=False)
         self.bn = StatisticsBatchNorm2d(2 * channels, statistics=statistics)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
-        """Filter ``x`` over all frequencies, keeping its shape."""
+        """Filter ``x`` over all frequencies, keeping its shape and type."""
+        if self.spectral == "fused":
+            return self._filter_fused(x)
+        device = x.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._filter_eager(x)
+        return self._filter_eager(x)
+
+    def _filter_eager(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
         height, width = x.shape[-2:]
         planes = spectrum_to_channels(x)  # [B, 2C, H, W//2 + 1]
         planes = torch.relu(self.bn(self.conv_layer(planes)))
         return channels_to_spectrum(planes, height=height, width=width).to(x.dtype)
+
+    def _filter_fused(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
+        if self.training or self.bn.statistics == "running":
+            if self.training and self.bn.num_batches_tracked is not None:
+                self.bn.num_batches_tracked.add_(1)
+            return self._call_kernel(x, self.bn.running_mean, self.bn.running_var)
+        # Without running statistics the kernel takes those of its batch, here of one image at a time.
+        return torch.cat([self._call_kernel(image, None, None) for image in x.chunk(len(x))])
+
+    def _call_kernel(
+        self, x: torch.Tensor, running_mean: torch.Tensor | None, running_var: torch.Tensor | None
+    ) -> torch.Tensor:
+        from edgefuse.kernels.spectral_conv import spectral_conv
+
+        return spectral_conv(
+            x,
+            self.conv_layer.weight,
+            self.bn.weight,
+            self.bn.bias,
+            running_mean,
+            running_var,
+            training=self.training,
+            momentum=self.bn.momentum,
+            eps=self.bn.eps,
+        )
 
 
 def spectrum_to_channels(x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
