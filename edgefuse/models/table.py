@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edgefuse.models import registry
 
-__all__ = ["Cost", "Row", "count_cost", "main", "rows"]
+__all__ = ["Cost", "Row", "count_cost", "count_parameters", "main", "rows", "to_markdown"]
 
 _SIZES = ((480, 640), (256, 256))
 _COUNTER = (
