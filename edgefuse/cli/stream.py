@@ -48,6 +48,12 @@ def stream_command(
     agc_range: Annotated[
         str | None, typer.Option(help="For --agc fixed: LOW:HIGH with K, C or no unit, as in 0C:60C.")
     ] = None,
+    spot: Annotated[
+        str | None, typer.Option(help="X,Y or X,Y,WIDTH,HEIGHT in the infrared picture: report its temperature.")
+    ] = None,
+    palette: Annotated[
+        str, typer.Option(help="Infrared in the preview: white-hot, black-hot, inferno, ironbow, rainbow.")
+    ] = "white-hot",
     output: Annotated[
         list[str] | None,
         typer.Option("--output", "-o", help="Repeatable: a video, a folder for frames, window, rtsp://…, http://…"),
@@ -72,6 +78,7 @@ def stream_command(
     """Fuse two live cameras until they end, a limit is reached, or Ctrl-C."""
     from edgefuse.fuser import load
     from edgefuse.stream.outputs import RawRecorder, create_output
+    from edgefuse.stream.palettes import check_palette
     from edgefuse.stream.preview import PreviewServer, parse_address
     from edgefuse.stream.session import Session, StreamOptions
 
@@ -82,7 +89,9 @@ def stream_command(
         resize_ir=resize_ir,
         frames=frames,
         duration_seconds=duration,
+        spot=None if spot is None else _spot(spot),
     )
+    colours = check_palette(palette)
     gain = _agc(agc, agc_range, pair.ir.profile)
     address = None if preview is None else parse_address(preview)
     fuser = load(model, device=device)  # type: ignore[arg-type]  # load names the allowed devices
@@ -93,7 +102,12 @@ def stream_command(
             _run(session, as_json=json)
             return
         server = PreviewServer(
-            session, host=address[0], port=address[1], token=preview_token, allowed_hosts=preview_host or ()
+            session,
+            host=address[0],
+            port=address[1],
+            token=preview_token,
+            allowed_hosts=preview_host or (),
+            palette=colours,
         )
         log(f"preview: {server.url}")
         try:
@@ -196,6 +210,14 @@ def _mode(name: str) -> Any:
     if name not in MODES:
         raise UsageError(f"--mode must be one of {', '.join(MODES)}, not {name!r}")
     return name
+
+
+def _spot(text: str) -> tuple[int, int, int, int]:
+    parts = text.split(",")
+    if len(parts) not in (2, 4) or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--spot is X,Y or X,Y,WIDTH,HEIGHT, not {text!r}")
+    x, y, width, height = (int(part) for part in (*parts, "1", "1")[:4])
+    return x, y, width, height
 
 
 def _agc(mode: str, text: str | None, profile: ThermalProfile | None) -> ThermalAgc:

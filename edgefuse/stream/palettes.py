@@ -12,7 +12,7 @@ from edgefuse.arrays import Image
 from edgefuse.errors import InputError, UsageError
 from edgefuse.stream.profiles import ThermalProfile
 
-__all__ = ["PALETTES", "Palette", "box_celsius", "colour", "overlay"]
+__all__ = ["PALETTES", "Palette", "box_celsius", "check_palette", "colour", "overlay"]
 
 Palette = Literal["white-hot", "black-hot", "inferno", "ironbow", "rainbow"]
 PALETTES: tuple[Palette, ...] = get_args(Palette)
@@ -47,8 +47,7 @@ def colour(unit: NDArray[np.float32], palette: Palette) -> NDArray[np.uint8]:
     Raises:
         UsageError: An unknown palette.
     """
-    if palette not in PALETTES:
-        raise UsageError(f"palette must be one of {', '.join(PALETTES)}, not {palette!r}")
+    check_palette(palette)
     gray = (np.clip(unit, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     if palette == "black-hot":
         gray = 255 - gray
@@ -58,6 +57,18 @@ def colour(unit: NDArray[np.float32], palette: Palette) -> NDArray[np.uint8]:
     if palette in _COLOUR_MAPS:
         return np.asarray(cv2.applyColorMap(gray, _COLOUR_MAPS[palette]), np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)
+
+
+def check_palette(name: str) -> Palette:
+    """Refuse what is no palette.
+
+    Raises:
+        UsageError: It is not one of ``PALETTES``.
+    """
+    for palette in PALETTES:
+        if palette == name:
+            return palette
+    raise UsageError(f"palette must be one of {', '.join(PALETTES)}, not {name!r}")
 
 
 def _ironbow_table() -> NDArray[np.uint8]:

@@ -6,12 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 from edgefuse.calibrate import Calibration
-from edgefuse.errors import InputError, MissingDependencyError
+from edgefuse.errors import InputError, MissingDependencyError, UsageError
 from edgefuse.fuser import Fuser
 from edgefuse.stream.agc import ThermalAgc
 from edgefuse.stream.camera import Camera, CameraState
@@ -21,6 +21,7 @@ from edgefuse.stream.fusing import STAGES, FusedFrame, PairFuser, Registration
 from edgefuse.stream.histogram import LatencyHistogram
 from edgefuse.stream.outputs import Output, OutputThread, RawRecorder
 from edgefuse.stream.pairing import Mode, Pairer
+from edgefuse.stream.palettes import box_celsius
 
 __all__ = ["Session", "StreamOptions"]
 
@@ -41,6 +42,7 @@ class StreamOptions:
         resize_ir: Stretch an infrared picture of another size where there is no calibration.
         frames: End after this many pictures; None for no limit.
         duration_seconds: End after this time; None for no limit.
+        spot: Box (x, y, width, height) of the infrared picture whose temperature is reported.
     """
 
     mode: Mode = "freshest"
@@ -48,6 +50,7 @@ class StreamOptions:
     resize_ir: bool = False
     frames: int | None = None
     duration_seconds: float | None = None
+    spot: tuple[int, int, int, int] | None = None
 
 
 class Session:
@@ -63,6 +66,7 @@ class Session:
 
     Raises:
         InputError: The calibration cannot be read.
+        UsageError: A spot without a radiometric profile.
     """
 
     def __init__(
@@ -77,10 +81,15 @@ class Session:
     ) -> None:
         self.pair, self.fuser, self.options = pair, fuser, options or StreamOptions()
         self.recorder = recorder
+        if self.options.spot is not None and (pair.ir.profile is None or pair.ir.profile.kelvin_per_count is None):
+            raise UsageError("a spot temperature needs a radiometric profile: tlinear or infiray-split")
         self.latest: FusedFrame | None = None
         self.frames = 0
         self.held = 0
         calibration = None if pair.calibration is None else Calibration.load(pair.calibration)
+        if calibration is not None:
+            offset = pair.ir.offset_seconds + calibration.time_offset_seconds
+            pair = replace(pair, ir=replace(pair.ir, offset_seconds=offset))
         recorded = not pair.ir.uri.live and not pair.vis.uri.live
         every = self.options.mode == "every"
         self._pair_fuser = PairFuser(
@@ -226,6 +235,7 @@ class Session:
             "skew_ms": None if latest is None else latest.pair.skew_seconds * 1e3,
             "ir_age_ms": None if latest is None else latest.pair.ir_age_seconds * 1e3,
             "ir_held": None if latest is None else latest.pair.held,
+            "spot_celsius": self._spot(latest),
             "latency_ms": None if latest is None else latest.stage_ms["total"],
             "stages": {name: histogram.summary() for name, histogram in self._stages.items()},
             "drops": dict(drops),
@@ -235,6 +245,13 @@ class Session:
                 for output in self._sinks()
             ],
         }
+
+    def _spot(self, latest: FusedFrame | None) -> dict[str, float] | None:
+        profile, box = self.pair.ir.profile, self.options.spot
+        if latest is None or profile is None or box is None:
+            return None
+        low, mean, high = box_celsius(latest.pair.ir.image, profile, box)
+        return {"min": low, "mean": mean, "max": high}
 
     def _camera_status(self, camera: Camera, now: float) -> dict[str, Any]:
         status = camera.status()

@@ -181,6 +181,9 @@ def test_limits_end_the_stream(start: Start, clip: Path, average_model: Path) ->
         (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed", "--agc-range", "hot"], 2, "LOW:HIGH"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed", "--agc-range", "0C:60C"], 2, "radiometric"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--calibration", "no.toml"], 1, "no.toml"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--spot", "4"], 2, "X,Y"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--spot", "4,5"], 2, "radiometric"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--palette", "red"], 2, "white-hot"),
         (["--ir", "missing.mp4", "--vis", "missing.mp4"], 1, "no such file"),
     ],
 )
@@ -234,6 +237,7 @@ def test_a_recording_is_replayed_to_the_same_pictures_each_time(
     assert (code, "frames.jsonl is missing" in err) == (1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_stops_the_recording_and_not_the_fusion(
     start: Start, clip: Path, average_model: Path, tmp_path: Path
@@ -258,3 +262,43 @@ def test_a_full_disk_stops_the_recording_and_not_the_fusion(
         assert len(frames_of(disk / "v.avi")) == stopped["outputs"][0]["written"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_radiometric_stream_reports_the_temperature_of_a_spot(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path
+) -> None:
+    """Kelvin times 100 in the file, degrees Celsius in the summary, whatever the gain control does."""
+    counts = np.full((120, 160), 29315, np.uint16)
+    counts[60:64, 80:84] = 31315
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), counts)
+    both = ["--ir", tmp_path, "--vis", clip / "vis", "--ir-profile", "tlinear", "--spot", "78,60,6,4"]
+    code, lines, _ = finish(start("stream", *both, "--model", average_model, "--mode", "every", "--json"))
+    assert code == 0
+    assert lines[-1]["spot_celsius"]["min"] == pytest.approx(20.0)
+    assert lines[-1]["spot_celsius"]["max"] == pytest.approx(40.0)
+
+
+def test_a_calibration_registers_the_stream_and_shifts_its_times(
+    start: Start, clip: Path, average_model: Path, tmp_path: Path
+) -> None:
+    """The infrared picture lands where the homography says; the time offset of the file counts."""
+    from edgefuse.calibrate import Calibration
+
+    shift = np.array([[1.0, 0.0, 10.0], [0.0, 1.0, 4.0], [0.0, 0.0, 1.0]])
+    sizes: Any = {"ir_size": (120, 160), "vis_size": (120, 160)}
+    Calibration.of(shift, **sizes, time_offset_seconds=0.02).save(tmp_path / "c.toml")
+    options = ["--model", average_model, "--mode", "every", "--calibration", tmp_path / "c.toml", "--json"]
+    code, lines, _ = finish(start("stream", *sources(clip), *options, "-o", tmp_path / "frames"))
+    assert code == 0
+    assert lines[-1]["stages"]["skew"]["p50_ms"] > 5.0
+    fused = cv2.imread(str(tmp_path / "frames" / "000003.png"), cv2.IMREAD_GRAYSCALE).astype(np.float64)
+    ir = cv2.imread(str(clip / "ir" / "0003.png"), cv2.IMREAD_UNCHANGED).astype(np.float64)
+    vis = cv2.imread(str(clip / "vis" / "0003.png"), cv2.IMREAD_GRAYSCALE).astype(np.float64)
+    trace = 2 * fused - vis
+    assert np.corrcoef(trace[4:, 10:].ravel(), ir[:-4, :-10].ravel())[0, 1] > 0.9
+    # Where the infrared camera does not look, the visible picture stays.
+    assert np.abs(fused - vis)[:4].max() <= 2.0
+    Calibration.of(shift, ir_size=(100, 160), vis_size=(120, 160)).save(tmp_path / "other.toml")
+    code, _, err = finish(start("stream", *sources(clip), *options[:4], "--calibration", tmp_path / "other.toml"))
+    assert (code, "the calibration is for frames of 160x100" in err) == (1, True), err

@@ -22,7 +22,7 @@ from edgefuse.calibrate import from_points
 from edgefuse.errors import EdgeFuseError, InputError, UsageError
 from edgefuse.fuser import load
 from edgefuse.stream.fusing import FusedFrame
-from edgefuse.stream.palettes import colour, overlay
+from edgefuse.stream.palettes import Palette, colour, overlay
 from edgefuse.stream.preview.metrics import prometheus
 from edgefuse.stream.session import Session
 from edgefuse.thermal import to_unit
@@ -86,6 +86,7 @@ class PreviewServer:
         token: What visitors must know; made up where it is needed and not given.
         allowed_hosts: Names under which the page may be asked for, besides the bound address and this machine's own.
             A page of another site that makes a browser ask here under its own name is refused.
+        palette: Of the infrared picture.
 
     Raises:
         InputError: The address cannot be bound.
@@ -99,8 +100,9 @@ class PreviewServer:
         port: int = _DEFAULT_PORT,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
+        palette: Palette = "white-hot",
     ) -> None:
-        self.session = session
+        self.session, self._palette = session, palette
         self.token = token or (None if _is_loopback(host) else secrets.token_urlsafe(24))
         self.allowed_hosts = {"127.0.0.1", "localhost", "::1", host.lower(), *(name.lower() for name in allowed_hosts)}
         try:
@@ -124,7 +126,7 @@ class PreviewServer:
         with self._lock:
             number, data = self._encoded.get(name, (-1, b""))
             if number != frame.number:
-                image = _PICTURES[name](frame)
+                image = colour(frame.ir_unit, self._palette) if name == "ir" else _PICTURES[name](frame)
                 data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
                 self._encoded[name] = frame.number, data
         return data
