@@ -6,7 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from edgefuse.bench.record import Record
+from edgefuse.bench.record import Record, load_document
+from edgefuse.bench.training import training_markdown
 from edgefuse.bench.views import render
 from edgefuse.errors import ArtifactError
 
@@ -76,4 +77,6 @@ def table_of(path: Path) -> str:
         raise ArtifactError(f"{path}: not a benchmark record ({error})") from error
     if command == "bench":
         return render(Record.load(path))
+    if command == "bench train":
+        return training_markdown(load_document(path, command=command))
     raise ArtifactError(f"{path}: a record of {command!r}, of which there is no table")

@@ -15,7 +15,7 @@ from edgefuse.bench.summary import Summary, summarize
 from edgefuse.errors import ArtifactError
 from edgefuse.manifest import write_atomically
 
-__all__ = ["SCHEMA_VERSION", "Record", "Row", "Series"]
+__all__ = ["SCHEMA_VERSION", "Record", "Row", "Series", "load_document", "save_document"]
 
 SCHEMA_VERSION = 1
 
@@ -42,6 +42,15 @@ class Series:
             warmup_runs=timing.warmup_runs,
             times_ms=tuple(round(time, 6) for time in timing.times_ms),
         )
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Series:
+        """Read a series; statistics are computed again from the raw times."""
+        return cls(document["first_ms"], document["warmup_runs"], tuple(document["times_ms"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The series as JSON, with its statistics beside the raw times."""
+        return {"summary": asdict(self.summary), **asdict(self)}
 
     @property
     def summary(self) -> Summary:
@@ -131,7 +140,7 @@ class Row:
         for name in ("inference", "resident", "frame"):
             series: Series | None = getattr(self, name)
             if series is not None:
-                document[name] = {"summary": asdict(series.summary), **document[name]}
+                document[name] = series.to_dict()
         document["frames_per_second"] = self.frames_per_second
         return document
 
@@ -141,8 +150,7 @@ class Row:
         values = {key: value for key, value in document.items() if key in cls.__dataclass_fields__}
         for name in ("inference", "resident", "frame"):
             if values.get(name) is not None:
-                raw = values[name]
-                values[name] = Series(raw["first_ms"], raw["warmup_runs"], tuple(raw["times_ms"]))
+                values[name] = Series.from_dict(values[name])
         if values.get("deviation") is not None:
             values["deviation"] = Deviation(**values["deviation"])
         if values.get("noise") is not None:
@@ -170,15 +178,12 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON."""
-        overhead = None
-        if self.overhead is not None:
-            overhead = {"summary": asdict(self.overhead.summary), **asdict(self.overhead)}
         return {
             "schema_version": SCHEMA_VERSION,
             "command": "bench",
             "machine": self.machine,
             "settings": self.settings,
-            "overhead": overhead,
+            "overhead": None if self.overhead is None else self.overhead.to_dict(),
             "rows": [row.to_dict() for row in self.rows],
         }
 
@@ -188,13 +193,7 @@ class Record:
         Args:
             path: File to write; its folder must exist.
         """
-        document = self.to_dict()
-        rows = document.pop("rows")
-        overhead = document.pop("overhead")
-        head = json.dumps(document, indent=2)[:-2]
-        lines = ",\n".join("    " + json.dumps(row) for row in rows)
-        text = f'{head},\n  "overhead": {json.dumps(overhead)},\n  "rows": [\n{lines}\n  ]\n}}\n'
-        write_atomically(Path(path), text.encode())
+        save_document(self.to_dict(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Record:
@@ -209,23 +208,60 @@ class Record:
         Raises:
             ArtifactError: It is missing, damaged, or of another schema.
         """
-        try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ArtifactError(f"{path}: cannot read the benchmark record ({error.strerror})") from error
-        except ValueError as error:
-            raise ArtifactError(f"{path}: not a benchmark record ({error})") from error
-        if not isinstance(document, dict) or document.get("command") != "bench":
-            raise ArtifactError(f"{path}: not a record of edgefuse bench")
-        if document.get("schema_version") != SCHEMA_VERSION:
-            found = document.get("schema_version")
-            raise ArtifactError(f"{path}: schema {found!r}, this version reads {SCHEMA_VERSION}; measure again")
+        document = load_document(path, command="bench")
         overhead = document["overhead"]
         return cls(
             machine=document["machine"],
             settings=document["settings"],
-            overhead=None
-            if overhead is None
-            else Series(overhead["first_ms"], overhead["warmup_runs"], tuple(overhead["times_ms"])),
+            overhead=None if overhead is None else Series.from_dict(overhead),
             rows=tuple(Row.from_dict(row) for row in document["rows"]),
         )
+
+
+def save_document(document: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a record as JSON; one row a line, since its raw times are many.
+
+    Args:
+        document: The record, its rows a list under ``"rows"``.
+        path: File to write; its folder must exist.
+    """
+    rows = document["rows"]
+    head = {key: value for key, value in document.items() if key != "rows"}
+    parts = [f"  {json.dumps(key)}: {_indented(key, value)}" for key, value in head.items()]
+    lines = ",\n".join("    " + json.dumps(row) for row in rows)
+    parts.append(f'  "rows": [\n{lines}\n  ]')
+    write_atomically(Path(path), ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+
+
+def _indented(key: str, value: Any) -> str:
+    """A value over several lines, except raw times."""
+    if key == "overhead":
+        return json.dumps(value)
+    return json.dumps(value, indent=2).replace("\n", "\n  ")
+
+
+def load_document(path: str | os.PathLike[str], *, command: str) -> dict[str, Any]:
+    """Read a record's JSON.
+
+    Args:
+        path: JSON file.
+        command: The command that must have written it.
+
+    Returns:
+        The document.
+
+    Raises:
+        ArtifactError: It is missing, damaged, or of another command or schema.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot read the benchmark record ({error.strerror})") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path}: not a benchmark record ({error})") from error
+    if not isinstance(document, dict) or document.get("command") != command:
+        raise ArtifactError(f"{path}: not a record of edgefuse {command}")
+    if document.get("schema_version") != SCHEMA_VERSION:
+        found = document.get("schema_version")
+        raise ArtifactError(f"{path}: schema {found!r}, this version reads {SCHEMA_VERSION}; measure again")
+    return document

@@ -86,7 +86,7 @@ def measure_rows(
     return Record(
         machine=asdict(machine),
         settings=described,
-        overhead=Series(overhead["first_ms"], overhead["warmup_runs"], tuple(overhead["times_ms"])),
+        overhead=Series.from_dict(overhead),
         rows=tuple(rows),
     )
 

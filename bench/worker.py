@@ -45,6 +45,10 @@ def _handler(kind: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
         from edgefuse.bench.row import measure_row
 
         return measure_row
+    if kind == "train":
+        from edgefuse.bench.training import measure_training
+
+        return measure_training
     if kind == "roofs":
         from edgefuse.bench.roofs import measure_roofs
 

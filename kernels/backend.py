@@ -64,7 +64,8 @@ def choose_backend(
         has_native: Whether the operation has a C++ implementation.
 
     Returns:
-        ``requested``, or for ``"auto"`` Triton on a GPU, C++ on the CPU, the reference for what neither takes.
+        ``requested``, or for ``"auto"`` Triton on a GPU, C++ on the CPU, the reference for what neither takes. The
+        environment variable ``EDGEFUSE_KERNELS=reference`` makes ``"auto"`` the reference everywhere, to compare.
 
     Raises:
         UsageError: The request is unknown, or cannot serve these tensors; the message says why.
@@ -74,6 +75,8 @@ def choose_backend(
         raise UsageError(f"backend must be one of {allowed}, got {requested!r}")
     chosen: Backend = requested
     if requested == "auto":
+        if os.environ.get("EDGEFUSE_KERNELS") == "reference":
+            return "reference"
         chosen = "triton" if images[0].is_cuda else "native" if has_native else "reference"
     if chosen == "reference":
         return chosen

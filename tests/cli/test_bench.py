@@ -105,3 +105,18 @@ def test_help_reads_well(run: Run) -> None:
     assert result.code == 0
     for word in ("--runtime", "--imgsz", "--with-published", "fresh process"):
         assert word in result.out
+
+
+def test_training_is_measured_by_its_own_command(run: Run, tmp_path: Path) -> None:
+    """One row of fused kernels, printed as JSON and saved as the same record."""
+    pytest.importorskip("accelerate")
+    saved = tmp_path / "train.json"
+    small = ("--set", "train.batch=2", "--set", "augmentation.crop_px=64", "--seconds", "0.05", "--warmup", "0")
+    result = run("train", "lite", "--kernels", "fused", "--threads", 1, *small, "--output", saved, "--json")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert document["command"] == "bench train"
+    assert document["rows"][0]["steps"]["summary"]["runs"] >= 3
+    assert json.loads(saved.read_text()) == document
+    assert run("train", "lite", "--kernels", "fast").code == 2
+    assert run("train", "lite", "--seconds", "0").code == 2
