@@ -24,7 +24,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 
-ArtifactFormat = Literal["onnx", "tensorrt", "tensorrt-rtx"]
+ArtifactFormat = Literal["onnx", "ort", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 _LARGEST_MANIFEST_BYTES = 4 << 20

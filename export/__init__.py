@@ -9,11 +9,17 @@ if __name__ == "export":
     raise ImportError("import edgefuse.export")
 
 if TYPE_CHECKING:
+    from edgefuse.export.artifact import Artifact
     from edgefuse.export.dft import lower_dft
+    from edgefuse.export.inspection import inspect_file
+    from edgefuse.export.pipeline import export
 
-__all__ = ["lower_dft"]
+__all__ = ["Artifact", "export", "inspect_file", "lower_dft"]
 
 _HOME = {
+    "Artifact": "edgefuse.export.artifact",
+    "export": "edgefuse.export.pipeline",
+    "inspect_file": "edgefuse.export.inspection",
     "lower_dft": "edgefuse.export.dft",
 }
 

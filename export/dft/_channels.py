@@ -10,8 +10,8 @@ import numpy as np
 
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._matrices import Array
-from edgefuse.export.dft._nodes import array_of, is_op, only_consumer, static_shape
 from edgefuse.export.dft._pointwise import UNARY, size_of
+from edgefuse.export.graph_editing import array_of, is_op, only_consumer, static_shape
 
 __all__ = ["conv_1x1", "matmul"]
 

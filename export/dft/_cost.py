@@ -25,19 +25,16 @@ class Cost:
 
     Attributes:
         target: Kind of machine.
-        nodes: Number of nodes counted.
         bytes_moved: Bytes read and written by them.
         flops: Their floating-point operations.
     """
 
     target: Target = "cpu"
-    nodes: int = 0
     bytes_moved: float = 0.0
     flops: float = 0.0
 
     def add(self, op_type: str, size_bytes: float, flops: float) -> None:
         """Count one node."""
-        self.nodes += 1
         if op_type in _FREE:
             return
         self.bytes_moved += size_bytes * (_GATHER_FACTOR if op_type == "Gather" else 1.0)

@@ -8,16 +8,15 @@ graph knows. Transposes, reshapes, slices and shifts of a laid value cost nothin
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgefuse.export.dft._cost import Cost
+from edgefuse.export.graph_editing import NodeEmitter
 
 __all__ = ["Axis", "Emitter", "Laid"]
 
@@ -97,102 +96,27 @@ def _product(lengths: Any) -> int | None:
     return product
 
 
-class Emitter:
-    """Inserts nodes into a graph before an anchor, and keeps count of what they cost.
+class Emitter(NodeEmitter):
+    """Inserts nodes that compute laid values.
 
     Args:
         graph: Graph to extend.
         cost: Where to add up the work of the emitted nodes.
+        numbers: Where names take their numbers from.
         constants: Initializers by content, so that equal matrices are stored once.
     """
 
-    def __init__(self, graph: Any, cost: Cost, constants: dict[tuple[Any, ...], Any]) -> None:
-        self.graph = graph
+    def __init__(
+        self, graph: Any, cost: Cost, *, numbers: Iterator[int], constants: dict[tuple[Any, ...], Any]
+    ) -> None:
+        super().__init__(graph, prefix="lower_dft", numbers=numbers, constants=constants, count=cost.add)
         self.cost = cost
-        self.anchor: Any = None
-        self._constants = constants
-        self._shapes: dict[Any, tuple[int | None, ...]] = {}
-        self._unshaped: dict[Any, Any] = {}
-        self._views: dict[Any, Any] = {}
         self._selections: dict[Any, tuple[Any, Axis]] = {}
         self._renamed: dict[Any, Axis] = {}
-
-    def constant(self, array: Array) -> Any:
-        """An initializer with this content."""
-        array = np.ascontiguousarray(array)
-        key = (id(self.graph), array.dtype.str, array.shape, array.tobytes())
-        if key not in self._constants:
-            value = ir.val(f"lower_dft.constant_{len(self._constants)}", const_value=ir.tensor(array))
-            self.graph.register_initializer(value)
-            self._constants[key] = value
-        return self._constants[key]
-
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Any],
-        shape: tuple[int | None, ...],
-        *,
-        flops: float = 0.0,
-        attributes: Mapping[str, Any] | None = None,
-        dtype: Any = None,
-    ) -> Any:
-        """Insert one node before the anchor.
-
-        Args:
-            op_type: Operator of the default domain.
-            inputs: Its inputs.
-            shape: Shape of its output; None for the dynamic axis.
-            flops: Floating-point operations, 2 a multiply-add.
-            attributes: Its attributes.
-            dtype: Element type of the output, by default the first input's.
-
-        Returns:
-            The output.
-        """
-        number = self.cost.nodes
-        node = ir.node(op_type, list(inputs), attributes=dict(attributes or {}), name=f"lower_dft.{op_type}_{number}")
-        output = node.outputs[0]
-        output.name = f"lower_dft.{op_type.lower()}_{number}"
-        output.dtype = inputs[0].dtype if dtype is None else dtype
-        output.shape = ir.Shape(list(shape))
-        self.graph.insert_before(self.anchor, node)
-        self._shapes[output] = shape
-        itemsize = output.dtype.itemsize if output.dtype is not None else 4
-        self.cost.add(op_type, itemsize * sum(self.elements(value) for value in (*inputs, output) if value), flops)
-        return output
-
-    def shape_of(self, value: Any) -> tuple[int | None, ...]:
-        """Shape of a value that has one; None for a dynamic dimension."""
-        if value not in self._shapes:
-            self._shapes[value] = tuple(dim if isinstance(dim, int) else None for dim in value.shape or ())
-        return self._shapes[value]
-
-    def elements(self, value: Any) -> int:
-        """How many elements a value holds for a batch of one."""
-        return math.prod(1 if dim is None else dim for dim in self.shape_of(value))
-
-    def view(self, value: Any, shape: tuple[int | None, ...]) -> Any:
-        """Reshape a value, unless it has that shape already."""
-        source = self._unshaped.get(value, value)
-        for candidate in (value, source):
-            if self.shape_of(candidate) == shape:
-                return candidate
-        if (source, shape) not in self._views:
-            target = self.constant(np.array([-1 if dim is None else dim for dim in shape], dtype=np.int64))
-            output = self.emit("Reshape", [source, target], shape, dtype=source.dtype)
-            self._unshaped[output] = source
-            self._views[source, shape] = output
-        return self._views[source, shape]
 
     def grouped(self, laid: Laid, *groups: Sequence[Axis]) -> Any:
         """View the memory of a settled value as one dimension a group of its stored axes; empty groups are left out."""
         return self.view(laid.value, tuple(_product(axis.size for axis in group) for group in groups if group))
-
-    def transpose(self, value: Any, perm: Sequence[int]) -> Any:
-        """Transpose a value of known shape."""
-        shape = self.shape_of(value)
-        return self.emit("Transpose", [value], tuple(shape[i] for i in perm), attributes={"perm": list(perm)})
 
     def arrange(self, laid: Laid, order: Sequence[Axis]) -> Laid:
         """Store the axes in another order, moving as few and as large blocks as possible.
@@ -264,21 +188,6 @@ class Emitter:
             order = np.arange(axis.length or 0) if axis.order is None else axis.order
             self._renamed[key] = Axis(axis.length, np.argsort(index)[order], spectral=True)
         return _exchanged(laid, axis, self._renamed[key])
-
-    def take(self, value: Any, axis: int, positions: NDArray[np.int64]) -> Any:
-        """Select positions along one dimension: a slice where they are consecutive, a gather elsewhere."""
-        shape = list(self.shape_of(value))
-        if np.array_equal(positions, np.arange(shape[axis] or 0)):
-            return value
-        start = int(positions[0])
-        consecutive = np.array_equal(positions, np.arange(start, start + len(positions)))
-        shape[axis] = len(positions)
-        if consecutive:
-            bounds = [
-                self.constant(np.array([bound], dtype=np.int64)) for bound in (start, start + len(positions), axis)
-            ]
-            return self.emit("Slice", [value, *bounds], tuple(shape))
-        return self.emit("Gather", [value, self.constant(positions)], tuple(shape), attributes={"axis": int(axis)})
 
     def materialise(self, laid: Laid) -> Any:
         """The value as the graph sees it: its dimensions, in its order, in natural frequency order."""

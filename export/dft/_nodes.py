@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from edgefuse.errors import ArtifactError
-from edgefuse.export.dft._matrices import Array, Transform
+from edgefuse.export.dft._matrices import Transform
+from edgefuse.export.graph_editing import array_of, is_op, only_consumer, static_shape
 
-__all__ = ["Chain", "Stage", "array_of", "find_chain", "is_op", "only_consumer", "scalar_factor", "static_shape"]
+__all__ = ["Chain", "Stage", "find_chain", "scalar_factor"]
 
 
 @dataclass(frozen=True)
@@ -42,34 +42,6 @@ class Chain:
     result: Any
     complex_out: bool
     drops_part: bool = False
-
-
-def is_op(node: Any, *op_types: str) -> bool:
-    """Whether a node is one of these operators of the default domain."""
-    return node is not None and node.domain in ("", "ai.onnx") and node.op_type in op_types
-
-
-def array_of(value: Any) -> Array | None:
-    """The content of a constant value, or None if it is computed at run time."""
-    if value is None:
-        return None
-    if value.is_graph_input() and not value.is_initializer():
-        return None
-    tensor = ir.convenience.get_const_tensor(value)
-    return None if tensor is None else np.asarray(tensor.numpy())
-
-
-def static_shape(value: Any) -> tuple[int | None, ...] | None:
-    """The shape of a value with None for what is dynamic, or None if even its rank is unknown."""
-    if value is None or value.shape is None:
-        return None
-    return tuple(dim if isinstance(dim, int) else None for dim in value.shape)
-
-
-def only_consumer(value: Any) -> Any:
-    """The one node that reads a value, or None if there are several or the graph returns it."""
-    uses = list(value.uses())
-    return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
 
 
 def _attribute(node: Any, name: str, default: int) -> int:

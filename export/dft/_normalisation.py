@@ -10,9 +10,9 @@ import numpy as np
 
 from edgefuse.export.dft._layout import Emitter, Laid
 from edgefuse.export.dft._matrices import Array
-from edgefuse.export.dft._nodes import array_of
 from edgefuse.export.dft._pointwise import elementwise
 from edgefuse.export.dft._reductions import reduce_dims
+from edgefuse.export.graph_editing import array_of
 
 __all__ = ["batch_norm", "instance_norm"]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._matrices import Array
-from edgefuse.export.dft._nodes import array_of
 from edgefuse.export.dft._structure import regroup
+from edgefuse.export.graph_editing import array_of
 
 __all__ = ["ELEMENTWISE", "UNARY", "elementwise", "emit_blocks", "run_blocks", "size_of", "unary"]
 

@@ -10,14 +10,10 @@ import onnx_ir as ir
 import onnxscript.optimizer
 
 from edgefuse.errors import ArtifactError
-from edgefuse.export.dft._nodes import array_of, is_op, only_consumer
+from edgefuse.export.graph_editing import array_of, is_op, only_consumer
+from edgefuse.export.trusted_graph import opset_of
 
-__all__ = ["opset_of", "prepare"]
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Version of the default operator set, 0 if none is declared."""
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+__all__ = ["prepare"]
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
-from edgefuse.export.dft._nodes import array_of
 from edgefuse.export.dft._pointwise import emit_blocks, run_blocks
+from edgefuse.export.graph_editing import array_of
 
 __all__ = ["REDUCTIONS", "reduce_", "reduce_dims"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
-from edgefuse.export.dft._nodes import array_of, static_shape
+from edgefuse.export.graph_editing import array_of, static_shape
 
 __all__ = ["concat", "gather", "regroup", "reshape", "slice_", "split", "squeeze", "transpose", "unsqueeze"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
@@ -14,8 +15,10 @@ from edgefuse.export.dft import _channels, _normalisation, _pointwise, _reductio
 from edgefuse.export.dft._chains import Form, emit_chain
 from edgefuse.export.dft._cost import Cost, Target
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
-from edgefuse.export.dft._nodes import array_of, find_chain, is_op, scalar_factor, static_shape
-from edgefuse.export.dft._prepare import opset_of, prepare
+from edgefuse.export.dft._nodes import find_chain, scalar_factor
+from edgefuse.export.dft._prepare import prepare
+from edgefuse.export.graph_editing import array_of, is_op, static_shape
+from edgefuse.export.trusted_graph import opset_of
 
 __all__ = ["LowerMethod", "Target", "count_dft", "lower_dft"]
 
@@ -83,8 +86,15 @@ def _lower(prepared: onnx.ModelProto, form: Form, *, force: bool, target: Target
     model = ir.from_proto(prepared)
     cost = Cost(target)
     constants: dict[tuple[Any, ...], Any] = {}
+    numbers = itertools.count()
     for graph in [model.graph, *model.graph.subgraphs()]:
-        _Rewriter(graph, opset_of(prepared), Emitter(graph, cost, constants), form=form, force=force).run()
+        _Rewriter(
+            graph,
+            opset_of(prepared),
+            Emitter(graph, cost, numbers=numbers, constants=constants),
+            form=form,
+            force=force,
+        ).run()
     onnxscript.optimizer.remove_unused_nodes(model)
     return onnx.shape_inference.infer_shapes(ir.to_proto(model)), cost
 

@@ -1,0 +1,239 @@
+"""TensorRT and TensorRT-RTX engines from ONNX graphs, through one thin adapter: their Python modules share calls.
+
+Networks are strongly typed: precision lies in the graph, so that one graph builds on TensorRT 10, 11 and RTX alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.manifest import write_atomically
+
+__all__ = [
+    "ENGINE_KINDS",
+    "BuiltEngine",
+    "EngineKind",
+    "EngineOptions",
+    "Profile",
+    "build_engine",
+    "import_library",
+    "library_targets",
+]
+
+EngineKind = Literal["tensorrt", "tensorrt-rtx"]
+ENGINE_KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
+
+Profile = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+"""For every input with free dimensions: its smallest, usual and largest shape."""
+
+_LIBRARIES: dict[EngineKind, tuple[str, str]] = {
+    "tensorrt": ("tensorrt", "tensorrt"),
+    "tensorrt-rtx": ("tensorrt_rtx", "rtx"),
+}
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine is built.
+
+    Attributes:
+        kind: Which library builds it.
+        targets: For TensorRT-RTX: GPU targets such as ``("sm_86",)``; empty stands for all that it knows.
+        workspace_mib: Largest scratch memory of a layer; None leaves it to the library.
+        timing_cache: File that keeps measured kernel times between builds (TensorRT only).
+        hardware_compatible: The engine runs on every GPU from Ampere on, at some cost of speed (TensorRT only).
+        version_compatible: The engine loads in later releases too, with the lean runtime (TensorRT only).
+    """
+
+    kind: EngineKind
+    targets: tuple[str, ...] = ()
+    workspace_mib: int | None = None
+    timing_cache: Path | None = None
+    hardware_compatible: bool = False
+    version_compatible: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ENGINE_KINDS:
+            raise UsageError(f"engine kind must be one of {', '.join(ENGINE_KINDS)}, not {self.kind!r}")
+        if self.workspace_mib is not None and self.workspace_mib < 1:
+            raise UsageError(f"--workspace must be at least 1 MiB, not {self.workspace_mib}")
+        if self.kind == "tensorrt" and self.targets:
+            raise UsageError("TensorRT builds for the GPU it runs on: leave --target out, or --format tensorrt-rtx")
+        if self.kind == "tensorrt-rtx":
+            # A timing cache makes TensorRT-RTX ask for a GPU, and its engines are portable by themselves.
+            given = {
+                "--timing-cache": self.timing_cache is not None,
+                "--hardware-compat": self.hardware_compatible,
+                "--version-compat": self.version_compatible,
+            }
+            if any(given.values()):
+                names = " and ".join(name for name, value in given.items() if value)
+                raise UsageError(
+                    f"{names} cannot go with tensorrt-rtx, which has no such thing; --target names its GPUs"
+                )
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A serialised engine.
+
+    Attributes:
+        plan: Its bytes.
+        version: Version of the library that built it.
+        targets: GPU targets that it runs on; "this GPU" where TensorRT built it.
+    """
+
+    plan: bytes
+    version: str
+    targets: tuple[str, ...]
+
+
+def import_library(kind: EngineKind) -> ModuleType:
+    """Import the Python module that builds and runs a kind of engine.
+
+    Args:
+        kind: The kind.
+
+    Returns:
+        ``tensorrt`` or ``tensorrt_rtx``.
+
+    Raises:
+        MissingDependencyError: It is not installed, or its libraries do not load.
+    """
+    module, extra = _LIBRARIES[kind]
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError) as error:  # OSError: the module is there, a shared library of it is not
+        raise MissingDependencyError.for_package(module, extra=extra, purpose=f"build {kind} engines") from error
+
+
+def library_targets(library: Any) -> tuple[str, ...]:
+    """GPU targets that a library can build for without having the GPU, as in ``("sm_75", "sm_80")``."""
+    known = getattr(library, "ComputeCapability", None)
+    numbers = sorted(int(name[2:]) for name in dir(known) if name.startswith("SM") and name[2:].isdigit())
+    return tuple(f"sm_{number}" for number in numbers)
+
+
+def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Profile] = ()) -> BuiltEngine:
+    """Build an engine whose precision is the graph's.
+
+    Args:
+        graph: Serialised ONNX graph without ``DFT`` nodes.
+        options: How to build it.
+        profiles: Ranges of the free dimensions, where the graph has any.
+
+    Returns:
+        The engine.
+
+    Raises:
+        MissingDependencyError: The library is not installed.
+        UsageError: A target is unknown.
+        ArtifactError: The library refuses the graph; the message is its own.
+    """
+    library = import_library(options.kind)
+    targets = _choose_targets(library, options)
+    log = _Log(library)
+    builder = library.Builder(log.logger)
+    if builder is None:
+        raise ArtifactError(f"{options.kind} cannot start a builder: {log.reason('no GPU or driver')}")
+    network = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = library.OnnxParser(network, log.logger)
+    if not parser.parse(graph):
+        raise ArtifactError(f"{options.kind} {library.__version__} cannot read the graph: {_parser_errors(parser)}")
+    config = builder.create_builder_config()
+    _configure(library, config, options, targets)
+    for profile in profiles:
+        _add_profile(builder, config, profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        reason = log.reason("no reason given")
+        if "Turing" in reason and "FP32" in reason:
+            reason = (
+                "sm_75 multiplies computed matrices, as in attention, in fp16 only; "
+                "take --precision fp16, or --target without sm_75"
+            )
+        raise ArtifactError(f"{options.kind} {library.__version__} cannot build an engine: {reason}")
+    if options.timing_cache is not None:
+        write_atomically(options.timing_cache, bytes(config.get_timing_cache().serialize()))
+    return BuiltEngine(bytes(plan), library.__version__, targets or ("this GPU",))
+
+
+def _choose_targets(library: Any, options: EngineOptions) -> tuple[str, ...]:
+    known = library_targets(library)
+    if options.kind == "tensorrt":
+        return ()
+    unknown = [target for target in options.targets if target not in known]
+    if unknown:
+        raise UsageError(
+            f"--target must be of {', '.join(known)} for {options.kind} {library.__version__}, not {', '.join(unknown)}"
+        )
+    return options.targets or known
+
+
+def _configure(library: Any, config: Any, options: EngineOptions, targets: Sequence[str]) -> None:
+    if targets:
+        config.num_compute_capabilities = len(targets)
+        for index, target in enumerate(targets):
+            config.set_compute_capability(getattr(library.ComputeCapability, target.replace("sm_", "SM")), index)
+    if options.workspace_mib is not None:
+        config.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = library.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.version_compatible:
+        config.set_flag(library.BuilderFlag.VERSION_COMPATIBLE)
+    if options.timing_cache is not None:
+        known = options.timing_cache.read_bytes() if options.timing_cache.is_file() else b""
+        cache = config.create_timing_cache(known)
+        if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+            raise ArtifactError(f"{options.timing_cache}: a timing cache of another GPU or release; delete it")
+
+
+def _add_profile(builder: Any, config: Any, profile: Profile) -> None:
+    made = builder.create_optimization_profile()
+    for name, (smallest, usual, largest) in profile.items():
+        made.set_shape(name, smallest, usual, largest)
+    if config.add_optimization_profile(made) < 0:
+        raise ArtifactError(f"the library refuses the range of shapes {dict(profile)}")
+
+
+def _parser_errors(parser: Any) -> str:
+    """What the parser complains about, once each."""
+    shown: list[str] = []
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        text = f"{error.desc()} (node {error.node_name()!r}, {error.node_operator()})"
+        if text not in shown:
+            shown.append(text)
+    return "; ".join(shown[:3]) + (f"; and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+class _Log:
+    """Collects a library's errors instead of printing them."""
+
+    def __init__(self, library: Any) -> None:
+        messages: list[str] = []
+
+        class Logger(library.ILogger):  # type: ignore[misc]
+            """Receives every message of the library."""
+
+            def __init__(self) -> None:
+                library.ILogger.__init__(self)
+
+            def log(self, severity: Any, message: str) -> None:
+                """Keep errors, drop the rest."""
+                if severity <= library.ILogger.Severity.ERROR:
+                    messages.append(message.strip())
+
+        self.messages = messages
+        self.logger = Logger()
+
+    def reason(self, otherwise: str) -> str:
+        """The first error in one line."""
+        lines = [line.strip() for message in self.messages for line in message.splitlines() if line.strip()]
+        return lines[0] if lines else otherwise
