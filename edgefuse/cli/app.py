@@ -12,12 +12,16 @@ import typer
 from edgefuse import __version__
 from edgefuse.cli._console import log
 from edgefuse.cli.bench import bench_app
+from edgefuse.cli.calibrate import calibrate_command
 from edgefuse.cli.data import data_app
 from edgefuse.cli.demo import demo_command
 from edgefuse.cli.doctor import doctor_command
 from edgefuse.cli.eval import eval_app
+from edgefuse.cli.export import export_command
 from edgefuse.cli.fuse import fuse_command
+from edgefuse.cli.inspect import inspect_command
 from edgefuse.cli.models import models_command
+from edgefuse.cli.stream import replay_command, stream_command
 from edgefuse.cli.train import train_command
 from edgefuse.errors import EdgeFuseError
 
@@ -50,6 +54,11 @@ def _options(
 
 
 app.command("fuse")(fuse_command)
+app.command("stream")(stream_command)
+app.command("replay")(replay_command)
+app.command("calibrate")(calibrate_command)
+app.command("export")(export_command)
+app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.add_typer(data_app)
 app.add_typer(eval_app, name="eval")
