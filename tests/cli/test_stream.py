@@ -42,16 +42,13 @@ def start() -> Iterator[Start]:
     def run(*arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         running.append(process)
         return process
 
     yield run
     for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
 
 
@@ -137,7 +134,8 @@ def test_a_signal_ends_the_stream_in_order_with_a_whole_video(
 
 
 def test_killed_outright_it_takes_its_cameras_along(start: Start, clip: Path, average_model: Path) -> None:
-    """No orphan goes on reading a camera that the next start needs."""
+    """No orphan goes on reading a camera that the next start needs, and no shared memory stays."""
+    before = _blocks()
     process = start("stream", *sources(clip, "?loop=1"), "--model", average_model, "--json")
     assert process.stdout is not None
     next(line for line in process.stdout if json.loads(line)["frames"] > 0)
@@ -147,9 +145,13 @@ def test_killed_outright_it_takes_its_cameras_along(start: Start, clip: Path, av
     process.kill()
     process.wait()
     deadline = time.monotonic() + 20
-    while any(_runs(pid) for pid in children):
+    while any(_runs(pid) for pid in children) or _blocks() - before:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def _blocks() -> set[str]:
+    return {path.name for path in Path("/dev/shm").glob("psm_*")}  # noqa: S108
 
 
 def _runs(pid: int) -> bool:

@@ -109,3 +109,63 @@ def test_fused_pictures_go_out_through_ffmpeg(ffmpeg: Any, wait_for: Any) -> Non
     assert shown.shape == (64, 96, 3)
     assert np.abs(shown[:, 60:].mean(axis=(0, 1)) - [30, 120, 220]).max() < 25
     assert shown[:, :36].mean() < 20
+
+
+RTSP_SERVER = """
+import gi, sys
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+Gst.init(None)
+server = GstRtspServer.RTSPServer.new()
+server.set_address("127.0.0.1")
+server.set_service(sys.argv[1])
+factory = GstRtspServer.RTSPMediaFactory.new()
+factory.set_launch("( videotestsrc is-live=true ! video/x-raw,format=I420,width=96,height=64,framerate=25/1 ! "
+                   "jpegenc ! rtpjpegpay name=pay0 pt=26 )")
+server.get_mount_points().add_factory("/live", factory)
+server.attach(None)
+GLib.MainLoop().run()
+"""
+
+
+@pytest.fixture
+def rtsp_server() -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
+    """Start GStreamer RTSP servers on loopback, by the Python of the system that holds its bindings."""
+    pytest.importorskip("av")
+    check = [sys_python := "/usr/bin/python3", "-c", RTSP_SERVER.partition("Gst.init")[0]]
+    if not Path(sys_python).exists() or subprocess.run(check, check=False, capture_output=True).returncode:
+        reason = "no GStreamer RTSP server: apt install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good"
+        if os.environ.get("EDGEFUSE_REQUIRE_STREAM_TOOLS") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(port: int) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys_python, "-c", RTSP_SERVER, str(port)]))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_an_rtsp_camera_is_read_and_found_again_after_it_was_killed(rtsp_server: Any, wait_for: Any) -> None:
+    """A server that dies without a word, and returns on the same port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    frames: list[Frame] = []
+    server = rtsp_server(port)
+    camera = Camera(CameraConfig("vis", parse_uri(f"rtsp://user:hunter2@127.0.0.1:{port}/live")), frames.append)
+    camera.start()
+    wait_for(lambda: len(frames) > 3)
+    server.kill()
+    wait_for(lambda: camera.status().restarts.total() >= 1)
+    assert "hunter2" not in str(camera.status().error)
+    rtsp_server(port)
+    seen = len(frames)
+    wait_for(lambda: len(frames) > seen + 3)
+    camera.close()
+    assert {frame.image.shape for frame in frames} == {(64, 96, 3)}
