@@ -30,6 +30,7 @@ OPTIONAL = [
     "pycuda",
     "modelopt",
     "pycocotools",
+    "av",
 ]
 
 # What a device runs: none of these may import, even indirectly, anything but NumPy, OpenCV, typer and rich.
@@ -55,9 +56,31 @@ DEPLOYMENT = [
     "edgefuse.bench",
     "edgefuse.metrics",
     "edgefuse.cli",
+    "edgefuse.stream",
+    "edgefuse.stream.session",
+    "edgefuse.stream.preview",
+    "edgefuse.calibrate",
 ]
 
-COMMANDS = ("", "fuse", "demo", "models", "doctor")
+COMMANDS = (
+    "",
+    "fuse",
+    "stream",
+    "replay",
+    "calibrate",
+    "export",
+    "inspect",
+    "train",
+    "data check",
+    "eval",
+    "eval detect",
+    "eval segment",
+    "bench",
+    "bench run",
+    "demo",
+    "models",
+    "doctor",
+)
 
 BLOCK = f"""
 import sys
