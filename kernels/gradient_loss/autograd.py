@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, overload
+from typing import Literal, cast, overload
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from edgefuse.errors import InputError
 from edgefuse.kernels.backend import Backend, choose_backend
 from edgefuse.kernels.gradient_loss.gradient_loss_native import native_loss
 from edgefuse.kernels.gradient_loss.reference import reference_terms
 from edgefuse.kernels.gradient_loss.weights import TERMS, MagnitudeNorm, TermWeights
+from edgefuse.kernels.one_pass import differentiable, register_gradient
 
 __all__ = ["gradient_loss"]
 
@@ -35,32 +35,6 @@ def _one_pass(fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tens
     from edgefuse.kernels.gradient_loss.gradient_loss_triton import triton_loss
 
     return triton_loss(fused, ir, vis, weights=call.weights, with_gradient=call.with_gradient)
-
-
-def _times(gradient: Tensor, incoming: Tensor, dtype: torch.dtype) -> Tensor:
-    """The saved gradient times the incoming scalar, whose value stays on the device, in the image's type."""
-    if dtype == gradient.dtype:
-        return gradient * incoming
-    return torch.mul(gradient, incoming, out=torch.empty_like(gradient, dtype=dtype))
-
-
-class _GradientLoss(torch.autograd.Function):
-    """The one-pass loss in eager mode, where a registered operator would cost more than a small image's kernel."""
-
-    @staticmethod
-    def forward(ctx: Any, fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
-        values, gradient = _one_pass(fused, ir, vis, call)
-        ctx.save_for_backward(gradient)
-        ctx.dtype = fused.dtype
-        total, terms = values[0], values[1:]
-        ctx.mark_non_differentiable(terms)
-        return total, terms
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, incoming: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return _times(gradient, incoming, ctx.dtype), None, None, None
 
 
 @torch.library.custom_op("edgefuse::gradient_loss", mutates_args=())
@@ -89,18 +63,7 @@ def _(fused: Tensor, ir: Tensor, vis: Tensor, *, with_gradient: bool, **_: objec
     return values, fused.new_empty(fused.shape if with_gradient else (0,), dtype=torch.float32)
 
 
-def _setup(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: object, output: tuple[Tensor, Tensor]) -> None:
-    del keyword_only_inputs
-    ctx.save_for_backward(output[1])
-    ctx.dtype = inputs[0].dtype
-
-
-def _backward(ctx: Any, incoming: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
-    (gradient,) = ctx.saved_tensors
-    return (gradient * incoming[0]).to(ctx.dtype), None, None
-
-
-_operator.register_autograd(_backward, setup_context=_setup)
+register_gradient(_operator, n_constants=2)
 
 
 @overload
@@ -206,15 +169,13 @@ def gradient_loss(
         total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
         return (total, {name: value.detach() for name, value in terms.items()}) if return_terms else total
     call = _Call(weights, chosen, with_gradient=torch.is_grad_enabled() and fused.requires_grad)
-    total, values = (_compiled if torch.compiler.is_compiling() else _eager)(fused, ir, vis, call)
+    if torch.compiler.is_compiling():
+        total, values = _compiled(fused, ir, vis, call)
+    else:
+        total, values = differentiable(fused, lambda: _one_pass(fused, ir, vis, call))
     if not return_terms:
         return total
     return total, {name: value for name, value in zip(TERMS, values, strict=True) if name in weights.active}
-
-
-def _eager(fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
-    """Total, differentiable, and terms.  # [], [4]"""
-    return cast("tuple[Tensor, Tensor]", _GradientLoss.apply(fused, ir, vis, call))  # type: ignore[no-untyped-call]
 
 
 def _compiled(fused: Tensor, ir: Tensor, vis: Tensor, call: _Call) -> tuple[Tensor, Tensor]:

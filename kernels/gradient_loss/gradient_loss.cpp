@@ -4,22 +4,21 @@
 // shared state; the GIL is released while pixels are touched. Results do not depend on the number of threads.
 #include "gradient_loss/gradient_loss.h"
 
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include <nanobind/stl/optional.h>
-
 #include "gradient_loss/rows.h"
 #include "parallel.h"
+#include "planes.h"
+#include "scratch.h"
 
 namespace nb = nanobind;
 
@@ -28,20 +27,10 @@ namespace gradient_loss {
 namespace {
 
 using Index = std::int64_t;
-using Image = nb::ndarray<const float, nb::shape<-1, 1, -1, -1>, nb::device::cpu>;
-using Gradient = nb::ndarray<float, nb::shape<-1, 1, -1, -1>, nb::c_contig, nb::device::cpu>;
-
 struct Options {
     Sums weight;
     bool squared;
     float epsilon_squared;
-};
-
-// The planes of one image, at any strides.
-struct Planes {
-    const float *data;
-    Index plane_stride, row_stride, stride;
-    const float *row(Index plane, Index y) const { return data + plane * plane_stride + y * row_stride; }
 };
 
 // The three images at one scale, and where their gradient goes (null: not wanted).
@@ -55,40 +44,25 @@ struct Level {
     float *gradient_row(Index plane, Index y) const { return gradient + (plane * height + y) * width; }
 };
 
-// Rows of a strip that are alive at a time, each starting on a cache line.
+// Rows of a strip that are alive at a time: rings of three rows in their horizontal halves, and single rows.
 class Strip {
 public:
-    explicit Strip(Index width)
-        : width_(width), pitch_((width + kLine - 1) / kLine * kLine), memory_(static_cast<std::size_t>(pitch_ * kRows + kLine), 0.0f) {
-        void *start = memory_.data();
-        std::size_t space = memory_.size() * sizeof(float);
-        base_ = static_cast<float *>(std::align(kLine * sizeof(float), space - kLine * sizeof(float), start, space));
-    }
+    explicit Strip(Index width) : rows_(6 * kRings + kSingles, width, 0), width_(width) {}
 
-    // Rings of three rows, each row in its horizontal halves.
     enum Ring { kFused, kIr, kVis, kSlope, kRings };
-    float *difference(Ring ring, Index y) { return row(6 * ring + y % 3); }
-    float *smooth(Ring ring, Index y) { return row(6 * ring + 3 + y % 3); }
-    float *single(Index i) { return row(6 * kRings + i); }
-    const float *zeros() { return row(6 * kRings + kSingles); }
+    enum Single { kDx, kDy, kZeros, kFirstValue, kSingles = kFirstValue + kTerms };
+    float *difference(Ring ring, Index y) { return rows_[6 * ring + y % 3]; }
+    float *smooth(Ring ring, Index y) { return rows_[6 * ring + 3 + y % 3]; }
+    float *single(int which) { return rows_[6 * kRings + which]; }
 
     void load(Ring ring, const Planes &image, Index plane, Index y) {
-        const float *source = image.row(plane, y);
-        if (image.stride != 1) {
-            float *gathered = single(0);
-            for (Index i = 0; i < width_; ++i) gathered[i] = source[i * image.stride];
-            source = gathered;
-        }
-        split_row(source, source, width_, difference(ring, y), smooth(ring, y));
+        const float *row = image.contiguous_row(plane, y, width_, single(kDx));
+        split_row(row, row, width_, difference(ring, y), smooth(ring, y));
     }
 
 private:
-    static constexpr Index kLine = 16, kSingles = 2 + kTerms, kRows = 6 * kRings + kSingles + 1;
-    float *row(Index i) { return base_ + i * pitch_; }
-
-    Index width_, pitch_;
-    std::vector<float> memory_;
-    float *base_;
+    ScratchRows rows_;
+    Index width_;
 };
 
 void load_row(const Level &level, Index plane, Index y, Strip &strip) {
@@ -98,22 +72,22 @@ void load_row(const Level &level, Index plane, Index y, Strip &strip) {
 }
 
 // Evaluates row y, whose images are loaded down to row y + 1, and returns the sum of each term over it.
-Sums evaluate(const Level &level, const Options &options, Index plane, Index y, Strip &strip) {
+Sums evaluate(const Level &level, const Options &options, Index y, Strip &strip) {
     const auto window = [&](Strip::Ring ring) {
         Window rows{};
         for (Index k = 0; k < 3; ++k) {
             const Index q = y + k - 1;
             const bool inside = q >= 0 && q < level.height;
-            rows.difference[k] = inside ? strip.difference(ring, q) : strip.zeros();
-            rows.smooth[k] = inside ? strip.smooth(ring, q) : strip.zeros();
+            rows.difference[k] = inside ? strip.difference(ring, q) : strip.single(Strip::kZeros);
+            rows.smooth[k] = inside ? strip.smooth(ring, q) : strip.single(Strip::kZeros);
         }
         return rows;
     };
     RowTask task{window(Strip::kFused), window(Strip::kIr), window(Strip::kVis), level.width, options.squared, {},
-                 options.epsilon_squared, strip.single(0), strip.single(1), {}};
+                 options.epsilon_squared, strip.single(Strip::kDx), strip.single(Strip::kDy), {}};
     for (int t = 0; t < kTerms; ++t) {
         task.scale[t] = static_cast<float>(options.weight[t] / static_cast<double>(level.pixels()));
-        task.value[t] = strip.single(2 + t);
+        task.value[t] = strip.single(Strip::kFirstValue + t);
     }
     const Sums sums = evaluate_row(task);
     if (level.gradient) {
@@ -127,8 +101,8 @@ void write_row(const Level &level, Index plane, Index y, Strip &strip) {
     for (Index k = 0; k < 3; ++k) {
         const Index q = y + k - 1;
         const bool inside = q >= 0 && q < level.height;
-        adjoint.difference[k] = inside ? strip.difference(Strip::kSlope, q) : strip.zeros();
-        adjoint.smooth[k] = inside ? strip.smooth(Strip::kSlope, q) : strip.zeros();
+        adjoint.difference[k] = inside ? strip.difference(Strip::kSlope, q) : strip.single(Strip::kZeros);
+        adjoint.smooth[k] = inside ? strip.smooth(Strip::kSlope, q) : strip.single(Strip::kZeros);
     }
     if (level.coarser && y / 2 < level.coarser->height) {
         adjoint.coarse = level.coarser->gradient_row(plane, y / 2);
@@ -145,7 +119,7 @@ void sweep(const Level &level, const Options &options, Index plane, Index first,
     for (Index y = std::max<Index>(0, begin - 1); y <= begin; ++y) load_row(level, plane, y, strip);
     for (Index y = begin; y < end; ++y) {
         if (y + 1 < level.height) load_row(level, plane, y + 1, strip);
-        const Sums sums = evaluate(level, options, plane, y, strip);
+        const Sums sums = evaluate(level, options, y, strip);
         if (y >= first && y < last) row_sums[plane * level.height + y] = sums;
         if (level.gradient && y > first) write_row(level, plane, y - 1, strip);
     }
@@ -198,8 +172,6 @@ Coarse halve_level(const Level &fine, int threads) {
     return coarse;
 }
 
-Planes planes_of(const Image &image) { return {image.data(), image.stride(0), image.stride(2), image.stride(3)}; }
-
 // The terms, unweighted; the gradient of their weighted sum goes to `gradient`. Coarse scales come first, so that each finer one
 // adds the finished gradient of all below it while it writes its own.
 Sums compute(Level &finest, const Options &options, const std::vector<double> &scale_weights, int threads) {
@@ -219,18 +191,17 @@ Sums compute(Level &finest, const Options &options, const std::vector<double> &s
     return terms;
 }
 
-Sums gradient_loss(const Image &fused, const Image &ir, const Image &vis, std::optional<Gradient> gradient, double magnitude,
+Sums gradient_loss(const ImageArray &fused, const ImageArray &ir, const ImageArray &vis, std::optional<GradientArray> gradient, double magnitude,
                    bool squared, double angle, double direction, const std::vector<double> &scale_weights, double max_magnitude,
                    double angle_epsilon, int threads) {
-    const auto same = [&](const auto &other) {
-        return other.shape(0) == fused.shape(0) && other.shape(2) == fused.shape(2) && other.shape(3) == fused.shape(3);
-    };
-    if (!same(ir) || !same(vis) || (gradient && !same(*gradient))) throw nb::value_error("the images differ in shape");
+    if (!same_shape(fused, ir) || !same_shape(fused, vis) || (gradient && !same_shape(fused, *gradient))) {
+        throw nb::value_error("the images differ in shape");
+    }
     if (fused.size() == 0 || scale_weights.empty()) throw nb::value_error("no pixels or no scales");
     if (direction != 0 && (std::min(fused.shape(2), fused.shape(3)) >> (scale_weights.size() - 1)) == 0) {
         throw nb::value_error("the images are too small for so many scales");
     }
-    Level finest{planes_of(fused), planes_of(ir), planes_of(vis), static_cast<Index>(fused.shape(0)),
+    Level finest{Planes::of(fused), Planes::of(ir), Planes::of(vis), static_cast<Index>(fused.shape(0)),
                  static_cast<Index>(fused.shape(2)), static_cast<Index>(fused.shape(3)), gradient ? gradient->data() : nullptr, nullptr};
     const Options options{{magnitude, angle, direction, max_magnitude}, squared, static_cast<float>(angle_epsilon * angle_epsilon)};
     nb::gil_scoped_release release;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lanes.h"
 #include "simd.h"
 
 namespace edgefuse::gradient_loss {
@@ -97,22 +98,6 @@ EDGEFUSE_INLINE void choose_angle(const RowTask &task) {
     return task.scale[kAngle] != 0.0f ? choose_rest<kMagnitudeForm, true>(task) : choose_rest<kMagnitudeForm, false>(task);
 }
 
-// Sums in 16 lanes, then pairwise: the order is fixed, so the result does not depend on the instruction set's width, and the
-// compiler may vectorise without being allowed to reorder floating-point sums elsewhere.
-EDGEFUSE_INLINE double sum(const float *values, Index width) {
-    constexpr Index kLanes = 16;
-    float lanes[kLanes] = {};
-    const Index whole = width / kLanes * kLanes;
-    for (Index i = 0; i < whole; i += kLanes) {
-        for (Index k = 0; k < kLanes; ++k) lanes[k] += values[i + k];
-    }
-    for (Index i = whole; i < width; ++i) lanes[i - whole] += values[i];
-    for (Index half = kLanes / 2; half > 0; half /= 2) {
-        for (Index k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-    }
-    return lanes[0];
-}
-
 }  // namespace
 
 EDGEFUSE_CLONES Sums evaluate_row(const RowTask &task) {
@@ -125,7 +110,7 @@ EDGEFUSE_CLONES Sums evaluate_row(const RowTask &task) {
     }
     Sums sums{};
     for (int t = 0; t < kTerms; ++t) {
-        if (task.scale[t] != 0.0f) sums[t] = sum(task.value[t], task.width);
+        if (task.scale[t] != 0.0f) sums[t] = sum_lanes(task.value[t], task.width);
     }
     return sums;
 }
