@@ -21,3 +21,13 @@ def gradient_loss(
 ) -> list[float]: ...
 def luminance_bgr(bgr: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 def replace_luminance_bgr(bgr: NDArray[np.uint8], fused: NDArray[np.float32]) -> NDArray[np.uint8]: ...
+def ssim(
+    image: Tensor | NDArray[np.float32],
+    reference: Tensor | NDArray[np.float32],
+    gradient: Tensor | NDArray[np.float32] | None,
+    *,
+    window: Sequence[float],
+    c1: float,
+    c2: float,
+    threads: int,
+) -> float: ...

@@ -17,3 +17,15 @@ def interpreting() -> bool:
 def device(request: pytest.FixtureRequest, interpreting: bool) -> str:
     """The device of the tensors."""
     return "cpu" if interpreting else request.getfixturevalue("cuda_device")
+
+
+@pytest.fixture
+def small_tiles(interpreting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the interpreter, which takes as long for a row as a GPU for a frame, march down short strips."""
+    if interpreting:
+        from edgefuse.kernels.autotune import Tuner
+        from edgefuse.kernels.gradient_loss import gradient_loss_triton
+        from edgefuse.kernels.ssim import ssim_triton
+
+        monkeypatch.setattr(gradient_loss_triton, "_tuner", Tuner((gradient_loss_triton.Tile(2, 8),)))
+        monkeypatch.setattr(ssim_triton, "_tuner", Tuner((ssim_triton.Tile(2, 6),)))
