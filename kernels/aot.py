@@ -7,12 +7,16 @@ with 1 where a kernel spills or asks for more shared memory than its target has.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import itertools
 import json
+import multiprocessing
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,8 +51,9 @@ class Case:
         constants: Value of each ``tl.constexpr``.
         num_warps: Warps a program.
         num_stages: Depth of software pipelines.
+        max_registers: Registers that the assembler may give a thread, where the launch says so.
         fast: Whether continuous integration compiles it; the rest is compiled by the command.
-        minimum_capability: The oldest target that is ever given this case.
+        divisible: Integer arguments that are multiples of 16 in this launch, which lets loads be wider.
     """
 
     name: str
@@ -57,8 +62,9 @@ class Case:
     constants: Mapping[str, Any]
     num_warps: int
     num_stages: int = 1
+    max_registers: int | None = None
     fast: bool = False
-    minimum_capability: int = 75
+    divisible: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Report:
         object.__setattr__(self, "problems", tuple(problems))
 
 
+@functools.cache
 def cases() -> tuple[Case, ...]:
     """Every kernel in every configuration that a launch can choose.
 
@@ -94,8 +101,10 @@ def cases() -> tuple[Case, ...]:
     except ImportError as error:
         raise MissingDependencyError.for_package("triton", extra="train", purpose="compile kernels") from error
     from edgefuse.kernels.gradient_loss.aot_cases import aot_cases as of_gradient_loss
+    from edgefuse.kernels.spectral_conv.aot_cases import aot_cases as of_spectral_conv
+    from edgefuse.kernels.ssim.aot_cases import aot_cases as of_ssim
 
-    found = (*of_gradient_loss(),)
+    found = (*of_gradient_loss(), *of_spectral_conv(), *of_ssim())
     if not isinstance(found[0].kernel, triton.JITFunction):
         raise EdgeFuseError("kernels cannot be compiled under TRITON_INTERPRET=1; unset it")
     return found
@@ -118,12 +127,19 @@ def compile_case(case: Case, capability: int) -> Report:
     names = [parameter.name for parameter in case.kernel.params]
     signature = {name: "constexpr" if name in case.constants else case.types[name] for name in names}
     aligned = {
-        (index,): [["tt.divisibility", 16]] for index, name in enumerate(names) if signature[name].startswith("*")
+        (index,): [["tt.divisibility", 16]]
+        for index, name in enumerate(names)
+        if signature[name].startswith("*") or name in case.divisible
     }
     compiled = triton.compile(
         ASTSource(fn=case.kernel, signature=signature, constexprs=dict(case.constants), attrs=aligned),
         target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": case.num_warps, "num_stages": case.num_stages, "enable_fp_fusion": True},
+        options={
+            "num_warps": case.num_warps,
+            "num_stages": case.num_stages,
+            "maxnreg": case.max_registers,
+            "enable_fp_fusion": True,
+        },
     )
     registers, stack = _resources(compiled.asm["cubin"])
     shared = int(compiled.metadata.shared)
@@ -158,20 +174,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", action="append", metavar="SM", help="as in sm_86; all of them by default")
     parser.add_argument("--kernel", default="", metavar="TEXT", help="only cases whose name contains this")
     parser.add_argument("--fast", action="store_true", help="only the cases that continuous integration compiles")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that compile side by side")
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     options = parser.parse_args(arguments)
     targets = [_capability(target) for target in options.target] if options.target else list(TARGETS)
     chosen = [case for case in cases() if options.kernel in case.name and (case.fast or not options.fast)]
     reports = []
-    for case in chosen:
-        for capability in targets:
-            if capability >= case.minimum_capability:
-                reports.append(compile_case(case, capability))
-                if not options.json:
-                    _print(reports[-1])
+    with _pool(options.jobs) as run:
+        for report in run(_compile_named, itertools.product((case.name for case in chosen), targets)):
+            reports.append(report)
+            if not options.json:
+                _print(report)
     if options.json:
         _write(json.dumps({"schema_version": 1, "kernels": [asdict(report) for report in reports]}, indent=2))
     return 1 if _failed(reports) else 0
+
+
+@contextlib.contextmanager
+def _pool(jobs: int) -> Iterator[Callable[..., Iterable[Report]]]:
+    """Something like ``map``, in this process or over several forked ones."""
+    if jobs < 2:
+        yield map
+        return
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield pool.imap
+
+
+def _compile_named(work: tuple[str, int]) -> Report:
+    """Compile a case that is sent to another process by its name, since compiled functions cannot be sent."""
+    name, capability = work
+    return compile_case(next(case for case in cases() if case.name == name), capability)
 
 
 def _capability(target: str) -> int:
