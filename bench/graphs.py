@@ -36,7 +36,8 @@ def count_graph(path: Path, batch: int, size: tuple[int, int]) -> dict[str, Any]
         size: Height and width of the network's inputs.
 
     Returns:
-        ``macs``, ``flops``, ``uncounted``, ``moved_bytes`` and ``initializer_elements``.
+        ``macs``, ``flops``, ``uncounted``, ``moved_bytes``, ``initializer_elements``, and ``has_dft``: whether DFT
+        operators are among them.
     """
     from edgefuse.export.trusted_graph import load_graph
 
@@ -47,7 +48,8 @@ def _counts(model: Any, batch: int, size: tuple[int, int]) -> dict[str, Any]:
     stored = {item.name for item in model.graph.initializer}
     shapes = {item.name: (batch, 1, *size) for item in model.graph.input if item.name not in stored}
     counted = asdict(count_operations(model, shapes=shapes))
-    return {name: counted[name] for name in ("macs", "flops", "uncounted", "moved_bytes", "initializer_elements")}
+    kept = {name: counted[name] for name in ("macs", "flops", "uncounted", "moved_bytes", "initializer_elements")}
+    return {**kept, "has_dft": "DFT" in counted["by_operator"]}
 
 
 def run_unoptimized(path: Path, ir: NDArray[np.float32], vis: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -107,7 +107,8 @@ class Prepared:
     def costs_of(self, spec: RowSpec) -> dict[str, Any]:
         """The fields of a row that need no run."""
         artifact = self.artifact_of(spec)
-        counts = self.counts.get("torch" if artifact_format(spec.runtime) is None else "graph", {})
+        kind = "torch" if artifact_format(spec.runtime) is None else "graph"
+        counts = self.counts.get(kind, {"counts_note": self.problems.get("counts", "the engine's graph is not kept")})
         return {
             "weights": self.weights,
             "parameters": self.parameters,
@@ -226,9 +227,14 @@ def _prepare_network(job: PrepareJob) -> Prepared:
     _add_exports(prepared, job, network)
     if "torch" not in prepared.counts:
         try:
-            prepared.counts["torch"] = count_network(network, prepared.network_size, batch=job.batch)
+            counted = count_network(network, prepared.network_size, batch=job.batch)
         except Exception as error:  # a network that cannot be exported can still be measured in PyTorch
             prepared.problems["counts"] = describe_failure(error)
+        else:
+            prepared.counts["torch"] = counted
+            if not counted["has_dft"]:
+                # Nothing is rewritten on the way to an engine: it runs the same operations.
+                prepared.counts.setdefault("graph", counted)
     _add_network_reference(prepared, job, network)
     return prepared
 

@@ -20,7 +20,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|can't allocate|cannot allocate|failed to allocate|bad_alloc|bad allocation|unable to allocate", re.I
 )
-_LONGEST_REASON = 300
+_LONGEST_REASON = 500
 
 
 class JobError(EdgeFuseError):

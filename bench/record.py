@@ -77,6 +77,7 @@ class Row:
         macs: Multiply-accumulates of one inference.
         flops: Arithmetic operations of one inference.
         uncounted: Operators that the counts miss, with the number of their nodes.
+        counts_note: Why there are no counts.
         moved_bytes: Bytes that the graph's nodes read and write when nothing is fused.
         size_bytes: Size of the file that was loaded, or of the weights in memory where there is none.
         import_ms: Importing the runtime's library.
@@ -108,6 +109,7 @@ class Row:
     macs: int | None = None
     flops: int | None = None
     uncounted: dict[str, int] = field(default_factory=dict)
+    counts_note: str | None = None
     moved_bytes: int | None = None
     size_bytes: int | None = None
     import_ms: float | None = None

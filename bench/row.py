@@ -19,13 +19,21 @@ from edgefuse.bench.memory import peak_host_bytes
 from edgefuse.bench.noise import NoiseMeter
 from edgefuse.bench.nvml import open_gpu
 from edgefuse.bench.record import Series
-from edgefuse.bench.spec import RowSpec, Subject
-from edgefuse.errors import ArtifactError
+from edgefuse.bench.spec import BenchRuntime, RowSpec, Subject
+from edgefuse.errors import ArtifactError, MissingDependencyError
 from edgefuse.runtime import Runner, create_runner
 
 __all__ = ["RowJob", "measure_row"]
 
-_LIBRARIES = {"torch": "torch", "torch-compile": "torch", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+_LIBRARIES: dict[BenchRuntime, tuple[str, str | None]] = {
+    "torch": ("torch", "train"),
+    "torch-compile": ("torch", "train"),
+    "ort": ("onnxruntime", None),
+    "ort-cuda": ("onnxruntime", "gpu"),
+    "tensorrt": ("tensorrt", "tensorrt"),
+    "tensorrt-rtx": ("tensorrt_rtx", "rtx"),
+}
+"""The module of each runtime and the extra that installs it; None is the base installation."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +88,7 @@ def measure_row(document: dict[str, Any]) -> dict[str, Any]:
     """
     job = RowJob.from_dict(document)
     spec = job.spec
-    started = time.perf_counter()
-    importlib.import_module(_LIBRARIES.get(spec.runtime, "onnxruntime"))
-    import_ms = (time.perf_counter() - started) * 1e3
+    import_ms = _import_library(spec.runtime)
     _limit_threads(spec)
     baseline_host_bytes = peak_host_bytes()
     with open_gpu(_gpu_index(spec.device) or 0) as gpu:
@@ -102,6 +108,19 @@ def measure_row(document: dict[str, Any]) -> dict[str, Any]:
         "peak_host_bytes": peak_host_bytes(),
         **result,
     }
+
+
+def _import_library(runtime: BenchRuntime) -> float:
+    """Import what a runtime needs, and tell how many milliseconds that took."""
+    module, extra = _LIBRARIES[runtime]
+    started = time.perf_counter()
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        if extra is None:
+            raise MissingDependencyError(f"{module} is not installed: pip install {module}") from error
+        raise MissingDependencyError.for_package(module, extra=extra, purpose=f"measure on {runtime}") from error
+    return (time.perf_counter() - started) * 1e3
 
 
 def _measure_runner(runner: Runner, job: RowJob) -> dict[str, Any]:
@@ -173,7 +192,7 @@ def _limit_threads(spec: RowSpec) -> None:
     import cv2
 
     cv2.setNumThreads(spec.threads)
-    if _LIBRARIES.get(spec.runtime) == "torch":
+    if spec.runtime in ("torch", "torch-compile"):
         import torch
 
         torch.set_num_threads(spec.threads)
@@ -240,7 +259,7 @@ def _gpu_index(device: str) -> int | None:
 
 
 def _torch_peak_bytes(spec: RowSpec) -> int | None:
-    if _LIBRARIES.get(spec.runtime) != "torch" or spec.device == "cpu":
+    if spec.runtime not in ("torch", "torch-compile") or spec.device == "cpu":
         return None
     import torch
 

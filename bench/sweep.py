@@ -105,7 +105,8 @@ def _measure_group(
         subject=first.subject,
         imgsz=first.imgsz,
         batch=first.batch,
-        wanted=tuple(sorted(wanted)),
+        # fp32 first: its graph is the one that is counted.
+        wanted=tuple(sorted(wanted, key=lambda item: (item[0], item[1] != "fp32", item[1]))),
         folder=str(folder),
         cache=None if settings.cache is None else str(settings.cache),
     )
@@ -137,9 +138,7 @@ def _measure_row(spec: RowSpec, prepared: Prepared, settings: Settings, cpus: tu
     try:
         result = _run("row", asdict(job), settings, cpus)
     except JobError as error:
-        # The record can be published: it names files, not this machine's folders.
-        reason = str(error) if job.artifact is None else str(error).replace(f"{Path(job.artifact).parent}{os.sep}", "")
-        return _failed(spec, reason, prepared)
+        return _failed(spec, str(error), prepared)
     return Row.from_dict({**_identity(spec), **prepared.costs_of(spec), **result})
 
 
@@ -157,4 +156,6 @@ def _identity(spec: RowSpec) -> dict[str, Any]:
 
 def _failed(spec: RowSpec, reason: str, prepared: Prepared | None = None) -> Row:
     costs = {} if prepared is None else prepared.costs_of(spec)
+    # The record can be published: it does not name who measured.
+    reason = reason.replace(str(Path.home()), "~")
     return Row.from_dict({**_identity(spec), **costs, "failed": reason})

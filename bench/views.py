@@ -179,6 +179,7 @@ def _notes(record: Record, published: Sequence[PublishedRow]) -> list[str]:
     missed = sorted({operator for row in record.rows for operator in row.uncounted})
     if missed:
         lines.append(f"≥: the count misses {', '.join(missed)}.")
+    lines += sorted({f"No counts: {row.counts_note}." for row in record.rows if row.counts_note is not None})
     sources = sorted({row.source for row in published})
     if sources:
         lines.append(f"published: as printed, not measured here: {'; '.join(sources)}.")

@@ -121,6 +121,7 @@ def test_notes_tell_machine_overhead_and_doubts() -> None:
     assert "other processes kept 1.5 cores busy" in text
     assert "the count misses Strange" in text
     assert "≥ 64.40 G" in text
+    assert "No counts: onnx is missing." in render(make_record(make_row(flops=None, counts_note="onnx is missing")))
 
 
 def test_published_rows_are_marked_with_their_hardware() -> None:
