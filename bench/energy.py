@@ -11,7 +11,7 @@ from pathlib import Path
 from edgefuse.bench.nvml import open_gpu
 from edgefuse.bench.tegrastats import TegrastatsMonitor, energy_joules
 
-__all__ = ["Energy", "RaplDomain", "find_rapl_domains", "metered"]
+__all__ = ["Energy", "RaplDomain", "find_rapl_domains", "metered", "monitored"]
 
 _POWERCAP = Path("/sys/class/powercap")
 
@@ -78,23 +78,24 @@ def find_rapl_domains(root: Path = _POWERCAP) -> tuple[list[RaplDomain], str | N
 
 
 @contextmanager
-def metered(*, gpu_index: int | None) -> Iterator[Energy]:
+def metered(*, gpu_index: int | None, monitor: TegrastatsMonitor | None = None) -> Iterator[Energy]:
     """Count the energy of the block.
 
     Args:
         gpu_index: The GPU that works, or None where the CPU does.
+        monitor: A running monitor, on a Jetson; its samples then tell the energy of the whole module.
 
     Yields:
         The result, filled when the block ends.
     """
     energy = Energy(joules={})
-    if TegrastatsMonitor.is_available():
-        with TegrastatsMonitor() as monitor:
-            start_seconds = time.monotonic()
-            yield energy
-            end_seconds = time.monotonic()
-        joules = energy_joules(monitor.samples, start_seconds=start_seconds, end_seconds=end_seconds)
-        if joules is not None:
+    if monitor is not None:
+        start_seconds = time.monotonic()
+        yield energy
+        joules = energy_joules(monitor.samples, start_seconds=start_seconds, end_seconds=time.monotonic())
+        if joules is None:
+            energy.note = "tegrastats told no power of the module meanwhile"
+        else:
             energy.joules["tegrastats"] = joules
         return
     domains, energy.note = find_rapl_domains()
@@ -107,3 +108,17 @@ def metered(*, gpu_index: int | None) -> Iterator[Energy]:
     if domains:
         spent = sum(domain.since_microjoules(start) for domain, start in zip(domains, before, strict=True))
         energy.joules["rapl"] = spent / 1e6
+
+
+@contextmanager
+def monitored() -> Iterator[TegrastatsMonitor | None]:
+    """Run ``tegrastats`` during the block, on a machine that has it.
+
+    Yields:
+        The running monitor, or None elsewhere.
+    """
+    if not TegrastatsMonitor.is_available():
+        yield None
+        return
+    with TegrastatsMonitor() as monitor:
+        yield monitor

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefuse.bench.energy import metered
+from edgefuse.bench.energy import metered, monitored
 from edgefuse.bench.gate import TOLERANCES, Deviation, GateError, check_output
 from edgefuse.bench.images import network_inputs, sample_pair
 from edgefuse.bench.measure import Budget, Timing, time_calls, warnings_of
@@ -20,6 +21,7 @@ from edgefuse.bench.noise import NoiseMeter
 from edgefuse.bench.nvml import open_gpu
 from edgefuse.bench.record import Series
 from edgefuse.bench.spec import BenchRuntime, RowSpec, Subject
+from edgefuse.bench.tegrastats import TegrastatsMonitor
 from edgefuse.errors import ArtifactError, MissingDependencyError
 from edgefuse.runtime import Runner, create_runner
 
@@ -91,23 +93,49 @@ def measure_row(document: dict[str, Any]) -> dict[str, Any]:
     import_ms = _import_library(spec.runtime)
     _limit_threads(spec)
     baseline_host_bytes = peak_host_bytes()
-    with open_gpu(_gpu_index(spec.device) or 0) as gpu:
-        device_before = gpu.used_bytes() if gpu is not None and spec.device != "cpu" else None
+    with monitored() as monitor, _device_memory(spec, monitor) as device_memory:
         started = time.perf_counter()
-        runner = _open_runner(job)
-        with runner:
+        with _open_runner(job) as runner:
             load_ms = (time.perf_counter() - started) * 1e3
-            result = _measure_runner(runner, job)
-            device_after = gpu.used_bytes() if gpu is not None else None
-    if device_before is not None and device_after is not None:
-        result.setdefault("peak_device_bytes", max(0, device_after - device_before))
+            result = _measure_runner(runner, job, monitor)
+            device_memory.update()
     return {
         "import_ms": import_ms,
         "load_ms": load_ms,
         "baseline_host_bytes": baseline_host_bytes,
         "peak_host_bytes": peak_host_bytes(),
+        "peak_device_bytes": _torch_peak_bytes(spec) or device_memory.grown_bytes,
         **result,
     }
+
+
+class _DeviceMemory:
+    """How much more memory of the device is in use than before the network was loaded."""
+
+    def __init__(self, read: Callable[[], int | None]) -> None:
+        self._read = read
+        self._before = read()
+        self.grown_bytes: int | None = None
+
+    def update(self) -> None:
+        """Look again, while the network is still loaded."""
+        now = self._read()
+        if self._before is not None and now is not None:
+            self.grown_bytes = max(0, now - self._before)
+
+
+@contextmanager
+def _device_memory(spec: RowSpec, monitor: TegrastatsMonitor | None) -> Iterator[_DeviceMemory]:
+    """Watch the memory of a row's GPU; on a Jetson that is all of the module's memory, which the CPU shares."""
+    if spec.device == "cpu":
+        yield _DeviceMemory(lambda: None)
+    elif monitor is not None:
+        first = monitor.wait_for_sample()
+        memory = _DeviceMemory(lambda: None if first is None else monitor.peak_ram_bytes())
+        yield memory
+    else:
+        with open_gpu(_gpu_index(spec.device) or 0) as gpu:
+            yield _DeviceMemory(lambda: None if gpu is None else gpu.used_bytes())
 
 
 def _import_library(runtime: BenchRuntime) -> float:
@@ -123,7 +151,7 @@ def _import_library(runtime: BenchRuntime) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def _measure_runner(runner: Runner, job: RowJob) -> dict[str, Any]:
+def _measure_runner(runner: Runner, job: RowJob, monitor: TegrastatsMonitor | None) -> dict[str, Any]:
     """Check and time an active runner."""
     spec = job.spec
     ir_bytes, vis_bytes = sample_pair(spec.batch, job.network_size)
@@ -134,7 +162,7 @@ def _measure_runner(runner: Runner, job: RowJob) -> dict[str, Any]:
     check = _Check(job)
     deviation = check(fused)
     latest = _Latest(lambda: runner.infer(ir, vis))
-    with NoiseMeter() as noise, metered(gpu_index=_gpu_index(spec.device)) as energy:
+    with NoiseMeter() as noise, metered(gpu_index=_gpu_index(spec.device), monitor=monitor) as energy:
         timing = time_calls(latest, job.budget, first_ms=first_ms)
     check(latest.result)
     frames = spec.batch * (timing.warmup_runs + len(timing.times_ms))
@@ -143,7 +171,7 @@ def _measure_runner(runner: Runner, job: RowJob) -> dict[str, Any]:
     warnings = warnings_of(timing)
     if noise.noise.cause is not None:
         warnings.append(f"noisy machine: {noise.noise.cause}")
-    result: dict[str, Any] = {
+    return {
         "inference": asdict(Series.of(timing)),
         "resident": None if resident is None else asdict(Series.of(resident)),
         "frame": None if frame is None else asdict(Series.of(frame)),
@@ -153,8 +181,6 @@ def _measure_runner(runner: Runner, job: RowJob) -> dict[str, Any]:
         "noise": asdict(noise.noise),
         "warnings": warnings,
     }
-    peak_device = _torch_peak_bytes(spec)
-    return result if peak_device is None else {**result, "peak_device_bytes": peak_device}
 
 
 class _Check:

@@ -143,6 +143,17 @@ class TegrastatsMonitor:
         self._reader.start()
         return self
 
+    def wait_for_sample(self, timeout_seconds: float = 2.0) -> TegraSample | None:
+        """The next sample, or None where none comes in time."""
+        seen, deadline = len(self.samples), time.monotonic() + timeout_seconds
+        while len(self.samples) == seen and time.monotonic() < deadline:
+            time.sleep(self._interval_ms / 1e4)
+        return self.samples[-1][1] if len(self.samples) > seen else None
+
+    def peak_ram_bytes(self) -> int | None:
+        """Most memory in use so far, by every process, on CPU and GPU together."""
+        return max((sample.ram_used_bytes for _, sample in self.samples), default=None)
+
     def _read(self) -> None:
         if self._process is None or self._process.stdout is None:
             return

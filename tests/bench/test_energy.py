@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 from pathlib import Path
 
 import pytest
 
-from edgefuse.bench.energy import find_rapl_domains, metered
+from edgefuse.bench.energy import find_rapl_domains, metered, monitored
 
 
 def make_domain(root: Path, name: str, energy: int, *, maximum: int = 999) -> Path:
@@ -59,3 +61,27 @@ def test_metering_gives_positive_energy_or_none() -> None:
     with metered(gpu_index=None) as energy:
         sum(range(200_000))
     assert all(joules >= 0.0 for joules in energy.joules.values())
+
+
+def test_a_jetson_counts_the_energy_of_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tegrastats running, its mean power times the time is the energy, and its memory is the module's."""
+    program = tmp_path / "tegrastats"
+    program.write_text("#!/bin/sh\nwhile :; do echo 'RAM 100/7620MB VDD_IN 5000mW/5000mW'; sleep 0.02; done\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with monitored() as monitor:
+        assert monitor is not None
+        assert monitor.wait_for_sample() is not None
+        started = time.monotonic()
+        with metered(gpu_index=0, monitor=monitor) as energy:
+            monitor.wait_for_sample()
+            monitor.wait_for_sample()
+        assert 0 < energy.joules["tegrastats"] <= 5.0 * (time.monotonic() - started)
+        assert monitor.peak_ram_bytes() == 100 << 20
+
+
+def test_other_machines_run_no_monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the program there is nothing to start."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with monitored() as monitor:
+        assert monitor is None
