@@ -95,6 +95,7 @@ class NodeEmitter:
         flops: float = 0.0,
         attributes: Mapping[str, Any] | None = None,
         dtype: Any = None,
+        label: str | None = None,
     ) -> Any:
         """Insert one node before the anchor.
 
@@ -105,11 +106,12 @@ class NodeEmitter:
             flops: Floating-point operations, 2 a multiply-add.
             attributes: Its attributes.
             dtype: Element type of the output, by default the first input's.
+            label: What its name says it is, by default the operator.
 
         Returns:
             The output.
         """
-        name = f"{self._prefix}.{op_type.lower()}_{next(self._numbers)}"
+        name = f"{self._prefix}.{label or op_type.lower()}_{next(self._numbers)}"
         node = ir.node(op_type, list(inputs), attributes=dict(attributes or {}), name=name)
         output = node.outputs[0]
         output.name = f"{name}.out"

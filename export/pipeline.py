@@ -225,7 +225,8 @@ def _check(
         from edgefuse.export.precision import to_precision
 
         samples = _inputs(request, calibration or checks)
-        lowered, tool = to_precision(lowered, request.precision, samples=samples)
+        for_engine = request.engine is not None
+        lowered, tool = to_precision(lowered, request.precision, samples=samples, for_engine=for_engine)
         builder |= tool
     if request.engine is not None and _wants_turing(request.engine):
         from edgefuse.export.turing import products_as_convolutions
@@ -292,7 +293,7 @@ def _compare(
 def _cpu_inference(graph: bytes, precision: Precision) -> tuple[Infer, str]:
     """Run a graph of any precision on the CPU, and say by what."""
     if precision != "bf16":
-        return graph_inference(graph, optimise=precision != "fp16"), runtime_name()
+        return graph_inference(graph, optimise=precision == "fp32"), runtime_name()
     from edgefuse.export.precision import simulate_bf16
 
     return graph_inference(simulate_bf16(graph)), f"{runtime_name()}, bf16 simulated by rounding"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import metadata
@@ -34,14 +35,14 @@ Feeds = Sequence[Sequence[NDArray[np.float32]]]
 # W.
 _LARGEST_FP16_VALUE = 4096.0
 # Quantised frequencies ring over the whole picture: the transforms keep the precision around them.
-_TRANSFORM_PREFIX = "lower_dft."
+_TRANSFORM_PREFIX = "lower_dft.transform_"
 _INSTALL = (
     "pip install 'nvidia-modelopt>=0.40' onnx-graphsurgeon onnxslim polygraphy lief cppimport onnxconverter-common"
 )
 
 
 def to_precision(
-    model: onnx.ModelProto, precision: Precision, *, samples: Feeds
+    model: onnx.ModelProto, precision: Precision, *, samples: Feeds, for_engine: bool = False
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Rewrite an fp32 graph in a lower precision; its inputs and output stay fp32.
 
@@ -49,6 +50,7 @@ def to_precision(
         model: The graph, of fixed batch.
         precision: "fp16", "bf16" or "int8".
         samples: Inputs of the network: those that int8 is calibrated on, or on which value ranges are measured.
+        for_engine: Leave what int8 does not reach in fp16, which GPUs are fast in, instead of fp32.
 
     Returns:
         The graph, and name and version of the tool that wrote it.
@@ -64,12 +66,14 @@ def to_precision(
     try:
         with _quiet():
             if precision == "int8":
-                return _int8_by_optimiser(model, samples) if optimiser else _int8_by_onnxruntime(model, samples)
+                if optimiser:
+                    return _int8_by_optimiser(model, samples, rest="fp16" if for_engine else "fp32")
+                return _int8_by_onnxruntime(model, samples)
             if optimiser:
                 return _cast_by_optimiser(model, precision, samples)
             if precision == "fp16":
                 return _fp16_by_onnxruntime(model, samples)
-    except (ImportError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+    except Exception as error:  # what the tools raise shares no base but Exception
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ArtifactError(f"the graph cannot be written in {precision}: {lines[0]}") from error
     raise MissingDependencyError(f"NVIDIA's Model Optimizer is needed for {precision}: {_INSTALL}")
@@ -132,6 +136,9 @@ def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.M
     converted: onnx.ModelProto = convert_float_to_float16(
         copy, keep_io_types=True, node_block_list=_wide_nodes(model, samples)
     )
+    sorted_model = ir.from_proto(converted)
+    sorted_model.graph.sort()  # it appends its casts at the end
+    converted = ir.to_proto(sorted_model)
     return converted, _tool("onnxruntime", "precision")
 
 
@@ -139,7 +146,7 @@ def _quantisable(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if not node.name.startswith(_TRANSFORM_PREFIX)]
 
 
-def _int8_by_optimiser(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.ModelProto, dict[str, str]]:
+def _int8_by_optimiser(model: onnx.ModelProto, samples: Feeds, *, rest: str) -> tuple[onnx.ModelProto, dict[str, str]]:
     from modelopt.onnx.quantization import quantize
 
     stacked = [np.concatenate(images) for images in zip(*samples, strict=True)]
@@ -153,7 +160,7 @@ def _int8_by_optimiser(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.Mod
             calibration_data=dict(zip(_names(model), stacked, strict=True)),
             calibration_method="entropy",
             calibration_eps=["cpu"],
-            high_precision_dtype="fp32",
+            high_precision_dtype=rest,
             nodes_to_exclude=[f"^{name}$".replace(".", r"\.") for name in excluded] or None,
             output_path=str(output),
             log_level="ERROR",
@@ -253,7 +260,8 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)

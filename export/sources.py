@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgefuse import zoo
+from edgefuse import models, zoo
 from edgefuse.errors import MissingDependencyError, UsageError
 from edgefuse.manifest import Manifest, Precision, manifest_path, sha256_file, verify
 
@@ -69,7 +69,7 @@ def resolve(
             module.
         weights: A ``.safetensors`` or plain ``.pt`` file for the network.
         config: Keyword arguments of the network's class.
-        untrained: Take the network with the weights it starts with, where none are given.
+        untrained: Take the network with the weights it starts with.
         inputs: How many images the network's ``forward`` takes.
 
     Returns:
@@ -123,7 +123,10 @@ def _graph(path: Path) -> Source:
 def _named(
     name: str, weights: str | os.PathLike[str] | None, config: dict[str, Any], *, untrained: bool, inputs: int
 ) -> Source:
-    if weights is None:
+    if ":" not in name and name not in models.names():
+        known = ", ".join(models.names())
+        raise UsageError(f"unknown model {name!r}: give one of {known}, package.module:Class, or an .onnx file")
+    if weights is None and not untrained:
         weights = zoo.weights(name)
     if weights is None and not untrained:
         raise UsageError(
@@ -149,8 +152,6 @@ def _with_training(source: Source, known: Manifest) -> Source:
 
 def _create(name: str, config: dict[str, Any], *, inputs: int) -> nn.Module:
     if inputs == 2:
-        from edgefuse import models
-
         return models.create(name, **config)
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError.for_package("torch", extra="train", purpose=f"build the network {name!r}")

@@ -12,7 +12,10 @@ from edgefuse.export.dft._cost import FLOPS_PER_BYTE, Target
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._matrices import Array, Transform, dense_matrix, radix_order, two_step
 
-__all__ = ["Signal", "best_factor", "dense_stage", "two_step_stage"]
+__all__ = ["TRANSFORM", "Signal", "best_factor", "dense_stage", "two_step_stage"]
+
+TRANSFORM = "transform"
+"""Part of the name of every product with a DFT matrix: later passes tell them from the network's own by it."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,9 @@ def _product_along(emitter: Emitter, value: Any, matrix: Array, *, has_outer: bo
     flops = 2.0 * matrix.size * math.prod(dim or 1 for i, dim in enumerate(shape) if i != place)
     if place == len(shape) - 1:
         constant = emitter.constant(_cast(matrix.T, value))
-        return emitter.emit("MatMul", [value, constant], result, flops=flops)
+        return emitter.emit("MatMul", [value, constant], result, flops=flops, label=TRANSFORM)
     constant = emitter.constant(_cast(matrix, value))
-    return emitter.emit("MatMul", [constant, value], result, flops=flops, dtype=value.dtype)
+    return emitter.emit("MatMul", [constant, value], result, flops=flops, dtype=value.dtype, label=TRANSFORM)
 
 
 def _cast(matrix: Array, like: Any) -> Array:
@@ -197,9 +200,8 @@ def _left_product(emitter: Emitter, value: Any, matrix: Array) -> Any:
     shape = emitter.shape_of(value)
     flops = 2.0 * matrix.shape[-2] * math.prod(dim or 1 for dim in shape)
     result = (*shape[:-2], matrix.shape[-2], shape[-1])
-    return emitter.emit(
-        "MatMul", [emitter.constant(_cast(matrix, value)), value], result, flops=flops, dtype=value.dtype
-    )
+    constant = emitter.constant(_cast(matrix, value))
+    return emitter.emit("MatMul", [constant, value], result, flops=flops, dtype=value.dtype, label=TRANSFORM)
 
 
 def _stored_size(axes: list[Axis]) -> int | None:

@@ -1,0 +1,226 @@
+"""Lower precision in the graph: by Model Optimizer where it is installed, by ONNX Runtime's tools elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.export import lower_dft, precision
+from edgefuse.export.graph_inference import graph_inference
+from edgefuse.export.parity import LIMITS, compare
+from edgefuse.export.precision import simulate_bf16, to_precision
+from edgefuse.export.value_ranges import largest_values
+
+HEIGHT, WIDTH, CHANNELS = 16, 24, 16
+RNG = np.random.default_rng(0)
+SAMPLES = [[RNG.random((1, 1, HEIGHT, WIDTH), dtype=np.float32) for _ in range(2)] for _ in range(4)]
+
+
+def network(*, ortho: bool = True) -> onnx.ModelProto:
+    """A convolution, a spectral one and a last one, as a lowered graph."""
+    scale = (HEIGHT * WIDTH) ** -0.5 if ortho else 1000.0
+
+    random = np.random.default_rng(1)
+
+    def weights(name: str, *shape: int) -> onnx.TensorProto:
+        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 1
+        return numpy_helper.from_array((random.standard_normal(shape) / fan_in**0.5).astype(np.float32), name)
+
+    def constant(name: str, value: object, dtype: type = np.int64) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.array(value, dtype=dtype), name)
+
+    make = helper.make_node
+    nodes = [
+        make("Concat", ["ir", "vis"], ["both"], axis=1),
+        make("Conv", ["both", "w1", "b1"], ["c1"], name="first", pads=[1, 1, 1, 1]),
+        make("Relu", ["c1"], ["r1"]),
+        make("Unsqueeze", ["r1", "last"], ["u"]),
+        make("DFT", ["u", "", "axis3"], ["f1"], onesided=1),
+        make("DFT", ["f1", "", "axis2"], ["f2"]),
+        make("Mul", ["f2", "scale"], ["f3"]),
+        make("Relu", ["f3"], ["f4"]),
+        make("DFT", ["f4", "", "axis2"], ["g1"], inverse=1),
+        make("DFT", ["g1", "width", "axis3"], ["g2"], inverse=1, onesided=1),
+        make("Div", ["g2", "scale"], ["g3"]),
+        make("Squeeze", ["g3", "last"], ["s"]),
+        make("Conv", ["s", "w2"], ["c2"], name="second"),
+        make("Sigmoid", ["c2"], ["fused"]),
+    ]
+    initializers = [
+        *(weights("w1", CHANNELS, 2, 3, 3), weights("b1", CHANNELS), weights("w2", 1, CHANNELS, 1, 1)),
+        *(constant("last", [-1]), constant("axis3", 3), constant("axis2", 2), constant("width", WIDTH)),
+        constant("scale", scale, np.float32),
+    ]
+    images = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, HEIGHT, WIDTH]) for name in ("ir", "vis")]
+    output = helper.make_tensor_value_info("fused", TensorProto.FLOAT, [1, 1, HEIGHT, WIDTH])
+    graph = helper.make_graph(nodes, "g", images, [output], initializers)
+    return lower_dft(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9))
+
+
+def outputs(model: onnx.ModelProto) -> np.ndarray:
+    """What a graph gives on the samples, on the CPU without fusions."""
+    infer = graph_inference(model.SerializeToString(), optimise=False)
+    return np.stack([infer(images) for images in SAMPLES])
+
+
+def assert_close(got: np.ndarray, wanted: np.ndarray, kind: str) -> None:
+    """Within the limits of an export."""
+    found, limits = compare(got, wanted), LIMITS[kind]  # type: ignore[index]
+    assert found.mean_abs_error <= limits.mean_abs_error
+    assert found.max_abs_error <= limits.max_abs_error
+    assert found.cosine >= limits.cosine
+
+
+def weight_types(model: onnx.ModelProto) -> Counter[int]:
+    """Element types of the floating-point initializers."""
+    floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    return Counter(tensor.data_type for tensor in model.graph.initializer if tensor.data_type in floats and tensor.dims)
+
+
+@pytest.fixture(params=["modelopt", "onnxruntime"])
+def tool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each tool in turn."""
+    if request.param == "modelopt":
+        pytest.importorskip("modelopt.onnx.autocast")
+    else:
+        monkeypatch.setattr(precision, "_model_optimiser", lambda: False)
+    return str(request.param)
+
+
+def test_fp16_graph_stays_close_and_keeps_its_inputs(tool: str) -> None:
+    """Weights are fp16, inputs and output fp32, the picture the same."""
+    model = network()
+    converted, builder = to_precision(model, "fp16", samples=SAMPLES)
+    assert tool in builder["precision"]
+    onnx.checker.check_model(converted)
+    assert weight_types(converted)[TensorProto.FLOAT16] >= 7
+    values = (*converted.graph.input, *converted.graph.output)
+    assert {value.type.tensor_type.elem_type for value in values} == {TensorProto.FLOAT}
+    assert_close(outputs(converted), outputs(model), "fp16")
+
+
+def test_sums_too_wide_for_fp16_stay_in_fp32(tool: str) -> None:
+    """An unscaled transform reaches values that fp16 does not hold."""
+    model = network(ortho=False)
+    feeds = [dict(zip(("ir", "vis"), images, strict=True)) for images in SAMPLES]
+    assert max(largest_values(model, feeds).values()) > float(np.finfo(np.float16).max)
+    converted, _ = to_precision(model, "fp16", samples=SAMPLES)
+    assert weight_types(converted)[TensorProto.FLOAT] > 0
+    assert weight_types(converted)[TensorProto.FLOAT16] > 0
+    assert_close(outputs(converted), outputs(model), "fp16")
+
+
+BY_ONNXRUNTIME = """
+import sys
+import numpy as np
+import onnx
+from edgefuse.export import precision
+precision._model_optimiser = lambda: False
+samples = [[pair["ir"], pair["vis"]] for pair in np.load(sys.argv[2], allow_pickle=False)["pairs"]]
+converted, _ = precision.to_precision(onnx.load(sys.argv[1]), "int8", samples=samples)
+onnx.save(converted, sys.argv[3])
+"""
+
+
+def quantised(model: onnx.ModelProto, tool: str, folder: Path) -> onnx.ModelProto:
+    """The graph in int8; ONNX Runtime's tool runs in its own process, since Model Optimizer patches it in this one."""
+    if tool == "modelopt":
+        return to_precision(model, "int8", samples=SAMPLES)[0]
+    onnx.save(model, folder / "graph.onnx")
+    image = (np.float32, SAMPLES[0][0].shape)
+    pairs = np.array([tuple(images) for images in SAMPLES], dtype=[("ir", *image), ("vis", *image)])
+    np.savez(folder / "samples.npz", pairs=pairs)
+    arguments = [folder / "graph.onnx", folder / "samples.npz", folder / "int8.onnx"]
+    subprocess.run([sys.executable, "-c", BY_ONNXRUNTIME, *arguments], check=True, capture_output=True)
+    return onnx.load(folder / "int8.onnx")
+
+
+def test_int8_quantises_convolutions_and_leaves_transforms(tool: str, tmp_path: Path) -> None:
+    """Pairs of quantise and dequantise around the convolutions, symmetric, and none at the DFT matrices."""
+    model = network()
+    converted = quantised(model, tool, tmp_path)
+    onnx.checker.check_model(converted)
+    makers = {name: node.op_type for node in converted.graph.node for name in node.output}
+    seen = Counter()
+    for node in converted.graph.node:
+        quantised_inputs = [makers.get(name) for name in node.input].count("DequantizeLinear")
+        if node.op_type == "Conv":
+            seen["conv"] += quantised_inputs == 2
+        elif node.name.startswith("lower_dft.transform_"):
+            seen["transform"] += 1
+            assert quantised_inputs == 0
+    assert seen["conv"] >= 1
+    assert seen["transform"] == 4
+    zero_points = [
+        numpy_helper.to_array(tensor)
+        for tensor in converted.graph.initializer
+        if any(node.op_type.endswith("izeLinear") and tensor.name in node.input[2:] for node in converted.graph.node)
+    ]
+    assert zero_points
+    assert not any(point.any() for point in zero_points)
+    assert_close(outputs(converted), outputs(model), "int8")
+
+
+def test_engines_compute_the_rest_of_int8_in_fp16() -> None:
+    """A GPU is no faster in fp32 than in fp16."""
+    pytest.importorskip("modelopt.onnx.autocast")
+    model = network()
+    converted, _ = to_precision(model, "int8", samples=SAMPLES, for_engine=True)
+    assert weight_types(converted)[TensorProto.FLOAT16] > 0
+    assert_close(outputs(converted), outputs(model), "int8")
+
+
+def test_bf16_is_simulated_where_no_runtime_has_it() -> None:
+    """The simulation runs anywhere and rounds as bf16 does."""
+    pytest.importorskip("modelopt.onnx.autocast")
+    model = network()
+    converted, _ = to_precision(model, "bf16", samples=SAMPLES)
+    assert weight_types(converted)[TensorProto.BFLOAT16] >= 7
+    simulated = onnx.load_model_from_string(simulate_bf16(converted.SerializeToString()))
+    onnx.checker.check_model(simulated)
+    assert weight_types(simulated)[TensorProto.BFLOAT16] == 0
+    got, wanted = outputs(simulated), outputs(model)
+    assert_close(got, wanted, "bf16")
+    assert compare(got, wanted).max_abs_error > 1e-4  # something was rounded
+
+
+def test_bf16_without_model_optimizer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime has no tool for it."""
+    monkeypatch.setattr(precision, "_model_optimiser", lambda: False)
+    with pytest.raises(MissingDependencyError, match="nvidia-modelopt"):
+        to_precision(network(), "bf16", samples=SAMPLES)
+
+
+def test_precision_needs_pairs() -> None:
+    """Ranges come from data."""
+    with pytest.raises(UsageError, match="image pairs"):
+        to_precision(network(), "fp16", samples=[])
+
+
+def test_a_tool_that_fails_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback of a foreign library."""
+    monkeypatch.setattr(precision, "_model_optimiser", lambda: False)
+    wrong = [[np.zeros((1, 1, 2, 2), dtype=np.float32)] * 2]
+    with pytest.raises(ArtifactError, match="cannot be written in fp16") as caught:
+        to_precision(network(), "fp16", samples=wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["fp16", "bf16", "int8"])
+def test_every_precision_builds_in_tensorrt_rtx(kind: str, tmp_path: Path) -> None:
+    """One strongly typed graph; Turing has no bf16."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    pytest.importorskip("modelopt.onnx.autocast")
+    from edgefuse.export.engine import EngineOptions, build_engine, library_targets
+
+    converted, _ = to_precision(network(), kind, samples=SAMPLES, for_engine=True)  # type: ignore[arg-type]
+    targets = tuple(one for one in library_targets(trt) if kind != "bf16" or one != "sm_75")
+    assert build_engine(converted.SerializeToString(), EngineOptions("tensorrt-rtx", targets=targets)).plan
