@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxscript.optimizer
 from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.export.graph_editing import is_op
 from edgefuse.export.value_ranges import largest_values
 from edgefuse.manifest import Precision
 
@@ -136,14 +138,26 @@ def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.M
     converted: onnx.ModelProto = convert_float_to_float16(
         copy, keep_io_types=True, node_block_list=_wide_nodes(model, samples)
     )
-    sorted_model = ir.from_proto(converted)
-    sorted_model.graph.sort()  # it appends its casts at the end
-    converted = ir.to_proto(sorted_model)
+    tidied = ir.from_proto(converted)
+    tidied.graph.sort()  # it appends its casts at the end
+    _join_wide_nodes(tidied.graph)
+    onnxscript.optimizer.remove_unused_nodes(tidied)
+    converted = ir.to_proto(tidied)
     return converted, _tool("onnxruntime", "precision")
 
 
 def _quantisable(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if not node.name.startswith(_TRANSFORM_PREFIX)]
+
+
+def _join_wide_nodes(graph: Any) -> None:
+    """Let a wide value go from one fp32 node to the next without a detour through fp16, where it would be infinite."""
+    for node in list(graph):
+        if not is_op(node, "Cast") or node.attributes["to"].value != ir.DataType.FLOAT:
+            continue
+        down = node.inputs[0].producer()
+        if is_op(down, "Cast") and down.attributes["to"].value == ir.DataType.FLOAT16:
+            node.outputs[0].replace_all_uses_with(down.inputs[0])
 
 
 def _int8_by_optimiser(model: onnx.ModelProto, samples: Feeds, *, rest: str) -> tuple[onnx.ModelProto, dict[str, str]]:

@@ -140,8 +140,7 @@ def _named(
     source = _from_network(name, network, config, origin)
     shipped = zoo.bundled().get(name)
     if weights is not None and shipped is not None and Path(weights) == zoo.weights(name):
-        known = Manifest.load(manifest_path(shipped))
-        return _with_training(source, known)
+        return _with_training(source, Manifest.load(manifest_path(shipped)))
     return replace(source, recipe=metadata.get("recipe"))
 
 
