@@ -19,7 +19,7 @@ __all__ = [
 NOTHING = "–"
 """What stands where there is no number."""
 
-TEXT_COLUMNS = frozenset({"model", "runtime", "verdict", "recipe", "stage", "kernels"})
+TEXT_COLUMNS = frozenset({"model", "runtime", "verdict", "recipe", "stage", "kernels", "operation", "implementation"})
 """Headings of the columns that are aligned left."""
 
 

@@ -79,4 +79,8 @@ def table_of(path: Path) -> str:
         return render(Record.load(path))
     if command == "bench train":
         return training_markdown(load_document(path, command=command))
+    if command == "bench kernels":
+        from edgefuse.bench.kernels import kernels_markdown
+
+        return kernels_markdown(load_document(path, command=command))
     raise ArtifactError(f"{path}: a record of {command!r}, of which there is no table")

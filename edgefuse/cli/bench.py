@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from edgefuse.cli._console import emit_json, log, out, progress
+from edgefuse.cli.bench_kernels import kernels_command
 from edgefuse.cli.bench_train import train_command
 from edgefuse.errors import UsageError
 from edgefuse.zoo import DEFAULT_MODEL
@@ -65,6 +66,7 @@ def _bench() -> None:
     """Keep a group even where it holds one command."""
 
 
+bench_app.command("kernels")(kernels_command)
 bench_app.command("train")(train_command)
 
 
@@ -115,7 +117,7 @@ def run_command(
     """Measure models: load time, parameters, MACs and FLOPs, size, latency, frames a second, memory, energy.
 
     Every list sweeps. Each row runs in a fresh process, is checked against a reference output before it is timed, and a
-    row that fails says why and stops no other. Training is measured by edgefuse bench train.
+    row that fails says why and stops no other. See also: edgefuse bench kernels, edgefuse bench train.
     """
     from edgefuse.bench.record import Record
     from edgefuse.bench.views import FORMATS

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgefuse.bench.readme import table_of
 from edgefuse.bench.record import Record
 
 QUICK = ("--seconds", "0.02", "--warmup", "0", "--threads", "1")
@@ -120,3 +121,17 @@ def test_training_is_measured_by_its_own_command(run: Run, tmp_path: Path) -> No
     assert json.loads(saved.read_text()) == document
     assert run("train", "lite", "--kernels", "fast").code == 2
     assert run("train", "lite", "--seconds", "0").code == 2
+
+
+def test_kernels_are_measured_by_their_own_command(run: Run, tmp_path: Path) -> None:
+    """A table of implementations, and a record that the README's tables can be made of."""
+    pytest.importorskip("torch")
+    saved = tmp_path / "kernels.json"
+    small = ("--ops", "ssim", "--sizes", "1x16x16", "--device", "cpu", "--threads", 1, "--seconds", "0.01")
+    result = run("kernels", *small, "--output", saved)
+    assert result.code == 0, result.err
+    assert "speed-up" in result.out
+    assert json.loads(saved.read_text())["command"] == "bench kernels"
+    assert table_of(saved).splitlines()[0] == result.out.splitlines()[0]
+    assert run("kernels", "--ops", "no-such-op").code == 2
+    assert run("kernels", "--seconds", "0").code == 2
