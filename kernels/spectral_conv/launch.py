@@ -15,20 +15,19 @@ from edgefuse.kernels.spectral_conv import spectral_conv_triton as kernels
 __all__ = [
     "MAX_REGISTERS",
     "NUM_WARPS",
-    "WIDE",
     "MixGradients",
     "MixOutput",
     "Precision",
     "block_rows",
     "mix_backward",
     "mix_forward",
+    "wide_of",
 ]
 
 Precision = Literal["tf32", "ieee"]
 
-WIDE = {"statistics": 32, "mix": 64, "reduce": 16, "input_gradient": 32, "weight_gradient": 16}
-"""Frequencies of a tile by kernel: the most with which it spills on no target, in either precision."""
-
+_WIDE = {"statistics": 32, "mix": 64, "reduce": 16, "input_gradient": 32, "weight_gradient": 16}
+_WIDE_CHUNKED = {**_WIDE, "input_gradient": 16}
 NUM_WARPS = 8
 MAX_REGISTERS = 255  # all that there are: left alone, the assembler spills a few bytes for the sake of occupancy
 _MOST_PROGRAMS = 1024  # partial results that one program of a finishing kernel takes at a time
@@ -48,6 +47,11 @@ class MixGradients(NamedTuple):
     weight: Tensor  # [2C, 2C]
     gamma: Tensor  # [2C]
     beta: Tensor  # [2C]
+
+
+def wide_of(kernel: str, rows: int) -> int:
+    """Frequencies of a tile: the most with which a kernel spills on no target, in either precision."""
+    return (_WIDE if rows <= block_rows(rows) else _WIDE_CHUNKED)[kernel]
 
 
 def block_rows(rows: int) -> int:
@@ -144,7 +148,7 @@ def mix_forward(
         scale = gamma * inverse
         normalisation = torch.stack((mean, variance, inverse, scale, beta - mean * scale))
     out = torch.empty_like(planes)
-    wide = WIDE["mix"]
+    wide = wide_of("mix", sizes.rows)
     kernels.mix_kernel[(sizes.tiles(wide), sizes.chunks, sizes.batch)](
         planes, weight, normalisation[3], normalisation[4], out, sizes.n_frequencies, **sizes.options(wide)
     )
@@ -155,7 +159,7 @@ def _batch_normalisation(
     planes: Tensor, weight: Tensor, affine: tuple[Tensor, Tensor], *, sizes: _Sizes, eps: float
 ) -> Tensor:
     """Statistics of the convolution's output and the normalisation that they make.  # [5, 2C]"""
-    wide = WIDE["statistics"]
+    wide = wide_of("statistics", sizes.rows)
     programs = sizes.programs(wide, blocks=sizes.chunks)
     partial = torch.empty(programs, 2, sizes.rows, device=planes.device)
     count = torch.empty(programs, device=planes.device)
@@ -200,7 +204,7 @@ def mix_backward(
     planes, gradient = torch.view_as_real(spectrum), torch.view_as_real(incoming)
     mean, _, inverse, scale, shift = normalisation
     shared = (sizes.batch, sizes.n_frequencies, sizes.half_width, sizes.width)
-    wide = WIDE["reduce"]
+    wide = wide_of("reduce", sizes.rows)
     programs = sizes.programs(wide, blocks=sizes.chunks)
     partial = torch.empty(programs, 2, sizes.rows, device=planes.device)
     kernels.reduce_kernel[(programs, sizes.chunks)](
@@ -213,11 +217,11 @@ def mix_backward(
     )
     inputs = (planes, weight, gradient, scale, shift, offset, slope)
     out = torch.empty_like(planes)
-    wide = WIDE["input_gradient"]
+    wide = wide_of("input_gradient", sizes.rows)
     kernels.input_gradient_kernel[(sizes.tiles(wide), sizes.chunks, sizes.batch)](
         *inputs, out, *shared[1:], **sizes.options(wide)
     )
-    wide, squares = WIDE["weight_gradient"], sizes.chunks**2
+    wide, squares = wide_of("weight_gradient", sizes.rows), sizes.chunks**2
     programs = sizes.programs(wide, blocks=squares)
     partial = torch.empty(programs, sizes.rows, sizes.rows, device=planes.device)
     kernels.weight_gradient_kernel[(programs, squares)](*inputs, partial, *shared, **sizes.options(wide))
