@@ -1,0 +1,139 @@
+"""Timing of implementations: by the clock on the CPU, by device events on a GPU, with CUDA graphs and without."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # exported, but not named in __all__
+
+from edgefuse.bench.measure import Budget, Timing, time_calls
+
+__all__ = ["count_launches", "peak_bytes", "stored_bytes", "time_function", "time_graph"]
+
+_SAMPLE_MS = 2.0  # of device work in one sample, so that the events' own resolution of 0.5 microseconds does not count
+
+
+def time_function(function: Callable[[], object], device: torch.device, budget: Budget) -> Timing:
+    """Time a function, again and again.
+
+    On a GPU one sample is the mean of as many calls in a row as fill some milliseconds, between two events on the
+    stream: neither waiting for the device after each call nor the clock's resolution is part of it.
+
+    Args:
+        function: What to time.
+        device: Where it runs.
+        budget: How long to measure.
+
+    Returns:
+        The raw times.
+    """
+    if device.type != "cuda":
+        return time_calls(function, budget)
+    start = time.perf_counter()
+    first_ms = _events_ms(function, 1)
+    warmup_runs = 1
+    while time.perf_counter() - start < budget.warmup_seconds:
+        function()
+        warmup_runs += 1
+    torch.cuda.synchronize(device)
+    calls = max(1, round(_SAMPLE_MS / max(1e-3, min(_events_ms(function, 1) for _ in range(3)))))
+    times: list[float] = []
+    start = time.perf_counter()
+    while not budget.is_spent(len(times), time.perf_counter() - start):
+        times.append(_events_ms(function, calls) / calls)
+    return Timing(first_ms, warmup_runs, tuple(times), time.perf_counter() - start)
+
+
+def _events_ms(function: Callable[[], object], calls: int) -> float:
+    """Milliseconds of device time between before and after some calls."""
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    before.record()
+    for _ in range(calls):
+        function()
+    after.record()
+    after.synchronize()
+    return float(before.elapsed_time(after))
+
+
+def time_graph(function: Callable[[], object], device: torch.device, budget: Budget) -> Timing:
+    """Time a function as a captured CUDA graph, where launching costs next to nothing.
+
+    Args:
+        function: What to capture.
+        device: The GPU.
+        budget: How long to measure.
+
+    Returns:
+        The raw times of replays.
+    """
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            function()
+    torch.cuda.synchronize(device)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        function()
+    return time_function(graph.replay, device, budget)
+
+
+def count_launches(function: Callable[[], object], device: torch.device) -> int:
+    """Count the kernels that a function launches on a GPU.
+
+    Args:
+        function: What to run.
+        device: The GPU.
+
+    Returns:
+        Kernels; copies and fills by the copy engine are not counted.
+    """
+    function()
+    torch.cuda.synchronize(device)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        function()
+        torch.cuda.synchronize(device)
+    names = [event.name for event in profile.events() if event.device_type == DeviceType.CUDA]
+    return sum(not name.startswith(("Memcpy", "Memset")) for name in names)
+
+
+def peak_bytes(function: Callable[[], object], device: torch.device) -> int:
+    """Device memory that a function needs on top of what is allocated before it.
+
+    Args:
+        function: What to run.
+        device: The GPU.
+
+    Returns:
+        The difference between the peak and the start.
+    """
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    function()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def stored_bytes(function: Callable[[], object]) -> int:
+    """Memory that a forward pass keeps for its backward pass, shared storage counted once.
+
+    Args:
+        function: Runs the forward pass.
+
+    Returns:
+        The bytes of all saved tensors.
+    """
+    storages: dict[int, int] = {}
+    kept = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        kept.append(tensor)  # a freed storage's address could be given to the next
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        function()
+    return sum(storages.values())

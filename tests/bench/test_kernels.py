@@ -1,0 +1,108 @@
+"""The kernel bench: a gate before every number, one schema, and a table that reads the same from JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from edgefuse.bench.kernels import OPS, kernels_markdown, run_kernel_bench
+from edgefuse.bench.ops import bench_gradient_loss, bench_spectral_conv, bench_ssim
+from edgefuse.bench.ops.contest import disagreement, parse_size
+from edgefuse.bench.ops.timing import stored_bytes
+from edgefuse.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def document():
+    """A quick run over all operations on the CPU."""
+    return run_kernel_bench(device="cpu", sizes=["1x12x16", "1x2x8x10"], seconds=0.01, threads=1)
+
+
+def test_every_row_on_the_cpu_passes_its_gate(document) -> None:
+    """All implementations of all operations agree, and each is timed forward and with its backward pass."""
+    assert [row["failed"] for row in document["rows"]] == [None] * len(document["rows"])
+    assert {row["op"] for row in document["rows"]} == {"gradient_loss", "ssim", "spectral_conv"}
+    assert all(set(row["series"]) == {"forward", "step"} for row in document["rows"])
+    assert all(row["series"]["step"]["times_ms"] for row in document["rows"])
+
+
+def test_eager_implementations_move_more_than_the_floor(document) -> None:
+    """The counted traffic of eager PyTorch is many times the cost model's floor."""
+    eager = [row for row in document["rows"] if row["implementation"].startswith("eager")]
+    assert len(eager) >= 2 * len(bench_gradient_loss.CASES) + 3
+    assert all(row["moved_bytes"] > 5 * row["floor_bytes"] for row in eager)
+
+
+def test_table_is_the_same_from_json(document) -> None:
+    """A record read back from JSON gives the same table, which names every implementation."""
+    table = kernels_markdown(document)
+    assert kernels_markdown(json.loads(json.dumps(document))) == table
+    for row in document["rows"]:
+        assert row["implementation"] in table
+    assert "published" in table
+
+
+def test_wrong_results_are_not_timed(monkeypatch) -> None:
+    """An implementation whose gradient is wrong fails with the error, and the others are measured."""
+
+    right = bench_gradient_loss.convolution_form
+    monkeypatch.setattr(bench_gradient_loss, "convolution_form", lambda *i, **o: 0.5 * right(*i, **o))
+    monkeypatch.setattr(bench_gradient_loss, "CASES", {"max magnitude": {"max_magnitude": 1.0}})
+    rows = run_kernel_bench(device="cpu", ops=["gradient_loss"], sizes=["1x8x8"], seconds=0.01)["rows"]
+    assert {row["implementation"] for row in rows if row["failed"]} == {"eager, convolution"}
+    assert all(not row["series"] for row in rows if row["failed"])
+    assert "the value is off by" in next(row["failed"] for row in rows if row["failed"])
+    assert "failed" in kernels_markdown({"device": "cpu", "threads": 1, "rows": rows})
+
+
+def test_disagreement_names_what_is_off() -> None:
+    """Not-a-number and errors beyond twice eager PyTorch's are told apart by name."""
+    exact = [torch.tensor(1.0, dtype=torch.float64), torch.ones(3, dtype=torch.float64)]
+    good = [value.float() for value in exact]
+    assert disagreement(good, eager=good, exact=exact) is None
+    assert disagreement([good[0], good[1] + 1e-3], eager=good, exact=exact).startswith("gradient 1 is off by 0.001")
+    assert disagreement([good[0] * float("nan"), good[1]], eager=good, exact=exact) == "the value is not finite"
+    eager = [good[0], good[1] + 6e-4]
+    assert disagreement([good[0], good[1] + 1e-3], eager=eager, exact=exact) is None
+
+
+def test_fused_losses_store_one_plane_between_the_passes() -> None:
+    """What the one-pass kernels keep for the backward pass is the gradient alone."""
+    for module in (bench_gradient_loss, bench_ssim):
+        for contest in module.contests(size="2x16x20", dtype="fp32", device=CPU, compiled=False):
+            fused = contest.contestants[0]
+            assert fused.name == "fused"
+            assert stored_bytes(fused.step) == 2 * 16 * 20 * 4
+
+
+def test_default_sizes_are_those_of_the_goals() -> None:
+    """Without sizes the bench measures a training batch and frames."""
+    for module in (bench_gradient_loss, bench_ssim):
+        assert module.SIZES == ("16x128x128", "8x480x640")
+    assert bench_spectral_conv.SIZES[0] == "16x32x128x128"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ops": ["gradient"]}, f"--ops must be of {', '.join(OPS)}, got 'gradient'"),
+        ({"dtypes": ["fp8"]}, "--dtype must be of fp32, fp16, bf16, got 'fp8'"),
+        ({"device": "tpu"}, "--device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
+        ({"device": "cuda:99"}, "--device cuda:99: PyTorch sees"),
+        ({"ops": ["ssim"], "sizes": ["128"]}, "takes 3 numbers, as in 16x128x128, got '128'"),
+        ({"ops": ["ssim"], "sizes": ["1x0x8"]}, "takes 3 numbers as in 16x128x128 here, got '1x0x8'"),
+    ],
+)
+def test_wrong_options_are_named(options, message) -> None:
+    """A name, size or device that is none is refused with what is allowed."""
+    with pytest.raises(UsageError, match=message):
+        run_kernel_bench(**{"device": "cpu", **options})
+
+
+def test_sizes_are_read() -> None:
+    """A size is numbers with an x between them."""
+    assert parse_size("16x128x96", dimensions=3) == (16, 128, 96)
