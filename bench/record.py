@@ -168,7 +168,7 @@ class Record:
 
     Attributes:
         machine: Description of the machine, as JSON.
-        settings: Budget, threads and the CPUs that rows were pinned to.
+        settings: Budget, threads, the CPUs that rows were pinned to, and whether the run was ``complete``.
         overhead: Timings of a network that does nothing: what the harness itself takes.
         rows: The rows.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,7 @@ def measure_row(document: dict[str, Any]) -> dict[str, Any]:
     """
     job = RowJob.from_dict(document)
     spec = job.spec
+    _show_one_gpu(spec.device)
     import_ms = _import_library(spec.runtime)
     _limit_threads(spec)
     baseline_host_bytes = peak_host_bytes()
@@ -136,6 +138,13 @@ def _device_memory(spec: RowSpec, monitor: TegrastatsMonitor | None) -> Iterator
     else:
         with open_gpu(_gpu_index(spec.device) or 0) as gpu:
             yield _DeviceMemory(lambda: None if gpu is None else gpu.used_bytes())
+
+
+def _show_one_gpu(device: str) -> None:
+    """Let this process see the row's GPU alone, which every runtime then calls its first; numbers are the driver's."""
+    index = _gpu_index(device)
+    if index is not None:
+        os.environ.update(CUDA_DEVICE_ORDER="PCI_BUS_ID", CUDA_VISIBLE_DEVICES=str(index))
 
 
 def _import_library(runtime: BenchRuntime) -> float:
@@ -208,10 +217,14 @@ def _open_runner(job: RowJob) -> Runner:
 
         network, _ = build_network(spec.subject)
         network = in_precision(network, spec.precision)
-        return TorchRunner(network, device=spec.device, compile=spec.runtime == "torch-compile")
+        return TorchRunner(network, device=_kind(spec), compile=spec.runtime == "torch-compile")
     if job.artifact is None:
         raise ArtifactError(f"{spec.runtime} has no file to load")
-    return create_runner(job.artifact, device="cpu" if spec.device == "cpu" else "cuda", threads=spec.threads)
+    return create_runner(job.artifact, device=_kind(spec), threads=spec.threads)
+
+
+def _kind(spec: RowSpec) -> Literal["cpu", "cuda"]:
+    return "cpu" if spec.device == "cpu" else "cuda"
 
 
 def _limit_threads(spec: RowSpec) -> None:
@@ -233,7 +246,7 @@ def _time_resident(runner: Runner, job: RowJob, ir: NDArray[Any], vis: NDArray[A
     import torch
 
     network = torch.compile(runner.module) if job.spec.runtime == "torch-compile" else runner.module
-    inputs = [torch.from_numpy(image).to(job.spec.device) for image in (ir, vis)]
+    inputs = [torch.from_numpy(image).to(_kind(job.spec)) for image in (ir, vis)]
 
     def infer() -> None:
         with torch.inference_mode():
@@ -289,4 +302,4 @@ def _torch_peak_bytes(spec: RowSpec) -> int | None:
         return None
     import torch
 
-    return int(torch.cuda.max_memory_allocated(spec.device))
+    return int(torch.cuda.max_memory_allocated())

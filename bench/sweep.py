@@ -62,13 +62,14 @@ def measure_rows(
         on_row: Called with every finished row, measured or failed.
 
     Returns:
-        The record of all rows, in the given order.
+        The record of all rows, in the given order; after a Ctrl-C of those that were finished, marked as incomplete.
     """
     machine = describe_machine()
     cpus = choose_cpus(settings.threads)
     on_start("overhead of the harness")
     overhead = _run("overhead", {"budget": asdict(Budget(seconds=0.2, warmup_seconds=0.1))}, settings, cpus)["overhead"]
-    described = {
+    described: dict[str, Any] = {
+        "complete": True,
         "budget": asdict(settings.budget),
         "threads": settings.threads,
         "cpus": list(cpus),
@@ -78,11 +79,14 @@ def measure_rows(
         on_start("roofs of the machine")
         described["roofs"] = _run("roofs", {}, settings, cpus)
     rows: list[Row] = []
-    for _, group in itertools.groupby(specs, key=lambda spec: (spec.subject, spec.imgsz, spec.batch)):
-        with tempfile.TemporaryDirectory(prefix="edgefuse-bench-") as folder:
-            for row in _measure_group(list(group), settings, cpus, Path(folder), on_start):
-                rows.append(row)
-                on_row(row)
+    try:
+        for _, group in itertools.groupby(specs, key=lambda spec: (spec.subject, spec.imgsz, spec.batch)):
+            with tempfile.TemporaryDirectory(prefix="edgefuse-bench-") as folder:
+                for row in _measure_group(list(group), settings, cpus, Path(folder), on_start):
+                    rows.append(row)
+                    on_row(row)
+    except KeyboardInterrupt:
+        described["complete"] = False
     return Record(
         machine=asdict(machine),
         settings=described,

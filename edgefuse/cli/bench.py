@@ -116,8 +116,9 @@ def run_command(
 ) -> None:
     """Measure models: load time, parameters, MACs and FLOPs, size, latency, frames a second, memory, energy.
 
-    Every list sweeps. Each row runs in a fresh process, is checked against a reference output before it is timed, and a
-    row that fails says why and stops no other. See also: edgefuse bench kernels, edgefuse bench train.
+    Every list sweeps. Each row runs in a fresh process and is checked against a reference output before it is timed; a
+    row that fails says why and stops no other. Ctrl-C ends with the rows that are done. See also: edgefuse bench
+    kernels, edgefuse bench train.
     """
     from edgefuse.bench.record import Record
     from edgefuse.bench.views import FORMATS
@@ -139,6 +140,9 @@ def run_command(
     if plot is not None:
         _draw(record, plot, scores, metric)
     _print(record, old, view=view, with_published=with_published, as_json=json)
+    if not record.settings["complete"]:
+        log(f"interrupted: {len(record.rows)} of {len(specs)} rows are measured", style="yellow")
+        raise typer.Exit(130)
     if any(row.failed is not None for row in record.rows):
         raise typer.Exit(1)
 

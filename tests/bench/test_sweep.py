@@ -139,6 +139,18 @@ def test_a_missing_runtime_says_how_to_get_it(graphs: dict[str, Path]) -> None:
     assert tuple(finished) == record.rows
 
 
+def test_an_interruption_keeps_what_is_done(graphs: dict[str, Path]) -> None:
+    """The first Ctrl-C ends the sweep with the finished rows, marked as incomplete."""
+    specs = expand([onnx_subject(graphs["mean"])], runtimes=["ort"], sizes=[SIZE, (8, 8)], threads=1)
+
+    def interrupt(row: Row) -> None:
+        raise KeyboardInterrupt
+
+    record = measure_rows(specs, SETTINGS, on_row=interrupt)
+    assert (len(specs), len(record.rows)) == (2, 1)
+    assert record.settings["complete"] is False
+
+
 def test_batches_are_measured_without_whole_frames(graphs: dict[str, Path]) -> None:
     """A batch counts as many operations and frames; whole frames come one by one."""
     (spec,) = expand([onnx_subject(graphs["mean"])], runtimes=["ort"], sizes=[SIZE], batches=[3], threads=1)
