@@ -52,6 +52,8 @@ def contests(*, size: str, dtype: str, device: torch.device, compiled: bool) -> 
     forms = {"view": _normalised(view_form), "stack": _normalised(stack_form)}
     found = [replace(recorded(towards(form), leaves), name=f"eager, {name} form") for name, form in forms.items()]
     if device.type == "cuda":  # the CPU's best is the view form
+        products = functools.partial(spectral_conv, transform="matmul")
+        found.insert(0, replace(recorded(towards(products), leaves), name="fused, transforms by matrix products"))
         found.insert(0, replace(recorded(towards(spectral_conv), leaves), name="fused"))
     if compiled:
         one = torch.compile(forms["view"], dynamic=False)

@@ -12,8 +12,11 @@ from edgefuse.kernels.autotune import on_device
 from edgefuse.kernels.backend import Backend, choose_backend
 from edgefuse.kernels.spectral_conv.normalisation import Normalisation
 from edgefuse.kernels.spectral_conv.reference import view_form
+from edgefuse.kernels.spectral_conv.transforms import Transform, choose_transform, from_spectrum, to_spectrum
 
 __all__ = ["spectral_conv"]
+
+_TRANSFORMS = ("auto", "fft", "matmul")
 
 
 @torch.library.custom_op("edgefuse::spectral_conv", mutates_args=())
@@ -26,6 +29,7 @@ def _forward(
     *,
     eps: float,
     precision: str,
+    transform: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Images, and for the backward pass their spectrum and the normalisation applied to it.
 
@@ -34,7 +38,8 @@ def _forward(
     from edgefuse.kernels.spectral_conv.launch import Precision, mix_forward
 
     with on_device(x.device):
-        spectrum = torch.fft.rfft2(x.detach().float(), norm="ortho").contiguous()
+        by = cast(Transform, transform)
+        spectrum = to_spectrum(x.detach().float(), by=by)
         mixed, normalisation = mix_forward(
             spectrum,
             weight.detach().contiguous(),
@@ -44,7 +49,7 @@ def _forward(
             eps=eps,
             precision=cast(Precision, precision),
         )
-        images = torch.fft.irfft2(mixed, s=x.shape[2:], norm="ortho")
+        images = from_spectrum(mixed, size=(x.shape[2], x.shape[3]), by=by)
     return images, spectrum, normalisation
 
 
@@ -65,13 +70,15 @@ def _gradients(
     *,
     by_batch: bool,
     precision: str,
+    transform: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of images, weight, gamma and beta."""
     from edgefuse.kernels.spectral_conv.launch import Precision, mix_backward
 
     with on_device(incoming.device):
+        by = cast(Transform, transform)
         gradients = mix_backward(
-            torch.fft.rfft2(incoming, norm="ortho").contiguous(),
+            to_spectrum(incoming, by=by),
             spectrum,
             weight.contiguous(),
             normalisation,
@@ -79,7 +86,7 @@ def _gradients(
             width=incoming.shape[3],
             precision=cast(Precision, precision),
         )
-        images = torch.fft.irfft2(gradients.spectrum, s=incoming.shape[2:], norm="ortho")
+        images = from_spectrum(gradients.spectrum, size=(incoming.shape[2], incoming.shape[3]), by=by)
     return images, gradients.weight, gradients.gamma.clone(), gradients.beta.clone()
 
 
@@ -93,14 +100,14 @@ def _(incoming: Tensor, spectrum: Tensor, weight: Tensor, normalisation: Tensor,
 def _setup(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(output[1], inputs[1], output[2])
     ctx.by_batch = inputs[4] is None
-    ctx.precision = keyword_only_inputs["precision"]
+    ctx.options = {name: keyword_only_inputs[name] for name in ("precision", "transform")}
     ctx.dtype = inputs[0].dtype
 
 
 def _backward(ctx: Any, incoming: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     spectrum, weight, normalisation = ctx.saved_tensors
     images, of_weight, gamma, beta = _gradients(
-        incoming, spectrum, weight, normalisation, by_batch=ctx.by_batch, precision=ctx.precision
+        incoming, spectrum, weight, normalisation, by_batch=ctx.by_batch, **ctx.options
     )
     return images.to(ctx.dtype), of_weight, gamma, beta, None
 
@@ -120,6 +127,7 @@ def spectral_conv(  # noqa: PLR0917  the order of torch.nn.functional.batch_norm
     momentum: float = 0.1,
     eps: float = 1e-5,
     backend: Backend = "auto",
+    transform: Transform | Literal["auto"] = "auto",
 ) -> Tensor:
     """Filter images over all frequencies: FFT, 1×1 convolution, batch normalisation, ReLU, inverse FFT.
 
@@ -139,6 +147,8 @@ def spectral_conv(  # noqa: PLR0917  the order of torch.nn.functional.batch_norm
         eps: Added to the variance.
         backend: ``"triton"`` keeps the spectrum alone for the backward pass and fuses all between the transforms;
             ``"reference"`` is PyTorch; ``"auto"`` takes Triton on an NVIDIA GPU.
+        transform: Of the Triton backend: ``"fft"``, ``"matmul"`` (matrix products, for tensor cores), or ``"auto"`` for
+            the faster, timed once for each device and size.
 
     Returns:
         Filtered images in the type of ``x``; half precision is widened to float32 between the transforms.
@@ -146,7 +156,7 @@ def spectral_conv(  # noqa: PLR0917  the order of torch.nn.functional.batch_norm
 
     Raises:
         InputError: ``x`` is no non-empty (B, C, H, W) tensor, or a parameter does not fit its channels.
-        UsageError: The backend is unknown or cannot serve these tensors.
+        UsageError: The backend or transform is unknown, or the backend cannot serve these tensors.
 
     Example:
         >>> x = torch.rand(2, 4, 16, 15)
@@ -154,6 +164,8 @@ def spectral_conv(  # noqa: PLR0917  the order of torch.nn.functional.batch_norm
         torch.Size([2, 4, 16, 15])
     """
     _check(x, weight, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
+    if transform not in _TRANSFORMS:
+        raise UsageError(f"transform must be one of {', '.join(map(repr, _TRANSFORMS))}, got {transform!r}")
     norm = Normalisation(gamma, beta, running_mean, running_var, training=training, momentum=momentum, eps=eps)
     count = x.shape[0] * x.shape[2] * (x.shape[3] // 2 + 1)
     if norm.by_batch and count < 2:
@@ -171,9 +183,11 @@ def spectral_conv(  # noqa: PLR0917  the order of torch.nn.functional.batch_norm
     if not norm.by_batch and running_mean is not None and running_var is not None:
         running = torch.stack((running_mean, running_var)).float()
     precision: Literal["tf32", "ieee"] = "tf32" if torch.backends.cudnn.allow_tf32 and x.is_cuda else "ieee"
+    if transform == "auto":
+        transform = "fft" if torch.compiler.is_compiling() else choose_transform(x.detach())
     parameters = (weight.reshape(weight.shape[:2]).float(), gamma.float(), beta.float())
     images: Tensor
-    images, _, applied = _forward(x, *parameters, running, eps=eps, precision=precision)
+    images, _, applied = _forward(x, *parameters, running, eps=eps, precision=precision, transform=transform)
     with torch.no_grad():
         norm.update(applied[0], applied[1], count)
     return images.to(x.dtype)
