@@ -134,7 +134,10 @@ def _arrange(
     part = [signal.part] if signal.part is not None else []
     here = [current[turn], *part] if inverse else [*part, current[turn]]
     done, rest = current[:turn], current[turn + 1 :]
-    if turn == 0 and len(dims) > 1:
+    if turn == 0 and len(dims) > 1 and inverse:
+        # What moves before and after it are plain matrices then, (a2, C) to (C, a2) and (a1, rest) to (rest, a1).
+        order = [*batch, *here, *channels, *rest]
+    elif turn == 0 and len(dims) > 1:
         order = [*batch, *channels, *here, *rest]
     elif turn == 0:
         order = [*batch, *here, *channels]

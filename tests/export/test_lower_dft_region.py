@@ -176,8 +176,8 @@ def test_spectrum_is_never_permuted(name: str) -> None:
     dense, radix = _counts(lower_dft(model, method="dense")), _counts(lower_dft(model, method="radix"))
     assert dense["Gather"] == radix["Gather"] == 0
     assert dense["Transpose"] == 0
-    # Two blocks in a row share a layout between them: the image is not transposed back in the middle.
-    assert radix["Transpose"] == (6 if name == "shared twice" else 4)
+    # Between two blocks in a row one transpose does for two: the image need not be in its own order there.
+    assert radix["Transpose"] == (7 if name == "shared twice" else 4)
     assert dense["BatchNormalization"] == radix["BatchNormalization"] == 0
 
 
