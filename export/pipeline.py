@@ -239,7 +239,9 @@ def _check(
             f"the {request.precision} graph strays from {parity.reference}: {parity.complaint()}; "
             "take a higher precision, or --allow-drift to export it all the same"
         )
-    lowering = request.lower if count_dft(original) else source.dft_lowering
+    lowering = source.dft_lowering
+    if count_dft(original):
+        lowering = f"auto ({target})" if request.lower == "auto" else request.lower
     return _Checked(content, _manifest(source, request, lowered, lowering=lowering, parity=parity, builder=builder))
 
 

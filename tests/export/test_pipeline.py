@@ -113,7 +113,7 @@ def test_manifest_tells_where_the_graph_came_from(graph: Path) -> None:
     manifest = verify(graph)
     assert manifest.model.endswith(":Spectral")
     assert (manifest.imgsz, manifest.batch, manifest.precision, manifest.opset) == (SIZE, 1, "fp32", 18)
-    assert manifest.dft_lowering == "auto"
+    assert manifest.dft_lowering == "auto (cpu)"
     assert set(manifest.builder) == {"edgefuse", "onnx", "torch"}
     assert manifest.parity is not None
     assert manifest.parity["passed"]
