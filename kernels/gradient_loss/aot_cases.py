@@ -9,7 +9,7 @@ from edgefuse.kernels.gradient_loss.gradient_loss_triton import TILES, Tile, gra
 
 __all__ = ["aot_cases"]
 
-_SIZES = ("height", "width", "partial_stride")
+_SIZES = ("height", "width", "partial_stride", "partial_first")
 _RECIPES = {"magnitude_angle": (1, 1, 0, 0), "direction": (0, 0, 1, 0), "all": (2, 1, 1, 1)}
 
 

@@ -76,6 +76,7 @@ def gradient_loss_kernel(
     vis_stride_h,
     vis_stride_w,
     partial_stride,
+    partial_first,  # number of programs of the finer scales, whose partial sums come first
     per_pixel,  # 1 / number of pixels
     magnitude,
     angle,
@@ -191,7 +192,7 @@ def gradient_loss_kernel(
         f, i, v = f_ahead, i_ahead, v_ahead
 
     program = tl.program_id(0) + tl.num_programs(0) * (tl.program_id(1) + tl.num_programs(1) * tl.program_id(2))
-    partial_ptr += program
+    partial_ptr += partial_first + program
     m, a = tl.sum(magnitude_sum) * per_pixel, tl.sum(angle_sum) * per_pixel
     d, x = tl.sum(direction_sum) * per_pixel * direction_scale, tl.sum(max_sum) * per_pixel
     tl.store(partial_ptr, magnitude * m + angle * a + direction * d + max_magnitude * x)
@@ -210,6 +211,7 @@ class Tile:
 
 
 # The first serves without timing. Few rows make enough programs at 16×128×128, many waste less halo on frames.
+_COLUMNS = 32 - 2 * 2  # that a warp writes
 TILES = (Tile(4, 16), Tile(1, 8), Tile(1, 16), Tile(1, 32), Tile(4, 32), Tile(4, 64))
 _tuner = Tuner(TILES)
 
@@ -249,20 +251,17 @@ def _launch(
 ) -> tuple[Tensor, Tensor]:
     """Launch one kernel a scale, the coarsest first, and one sum over all their partial results."""
     batch, _, height, width = fused.shape
-    columns = 32 - 2 * 2
+    columns = _COLUMNS * tile.warps
+    # Rounded up by hand: triton.cdiv costs more than everything else here.
     grids = [
-        (
-            triton.cdiv(triton.cdiv(width >> scale, columns), tile.warps),
-            triton.cdiv(height >> scale, tile.rows),
-            batch,
-        )
+        (-(-(width >> scale) // columns), -(-(height >> scale) // tile.rows), batch)
         for scale in range(weights.n_scales)
     ]
-    programs = [grid[0] * grid[1] * grid[2] for grid in grids]
+    programs = [across * down * batch for across, down, _ in grids]
     partial = torch.empty(1 + len(TERMS), sum(programs), device=fused.device)
-    coarse = torch.empty(0, device=fused.device)
+    gradient = fused  # stands for the missing gradient of a coarser scale, which is not read
     for scale in reversed(range(weights.n_scales)):
-        h, w = height >> scale, width >> scale
+        h, w, coarse = height >> scale, width >> scale, gradient
         gradient = torch.empty((batch, 1, h, w) if with_gradient else 0, device=fused.device)
         finest = scale == 0
         gradient_loss_kernel[grids[scale]](
@@ -271,13 +270,14 @@ def _launch(
             vis,
             gradient,
             coarse,
-            partial[:, sum(programs[:scale]) :],
+            partial,
             h,
             w,
             *(fused.stride(0), fused.stride(2), fused.stride(3)),
             *(ir.stride(0), ir.stride(2), ir.stride(3)),
             *(vis.stride(0), vis.stride(2), vis.stride(3)),
             partial.stride(0),
+            sum(programs[:scale]),
             1.0 / (batch * h * w),
             weights.magnitude,
             weights.angle,
@@ -298,5 +298,4 @@ def _launch(
             num_stages=1,
             enable_fp_fusion=True,
         )
-        coarse = gradient
     return partial.sum(dim=1), gradient
