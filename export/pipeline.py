@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -14,13 +13,11 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from edgefuse import __version__
-from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
-from edgefuse.export.artifact import Artifact, refuse_taken, write_artifact
+from edgefuse.errors import ArtifactError, UsageError
+from edgefuse.export.artifact import Artifact, refuse_taken
 from edgefuse.export.engine import (
     ENGINE_KINDS,
     EngineOptions,
-    Profile,
-    build_engine,
     import_library,
     library_targets,
 )
@@ -30,6 +27,7 @@ from edgefuse.export.parity import Floats, Infer, Parity, measure
 from edgefuse.export.request import DEFAULT_SIZE, ExportFormat, ExportRequest, LowerMethod, sizes_of
 from edgefuse.export.sources import Source, resolve
 from edgefuse.export.trusted_graph import load_graph, opset_of, signature_of
+from edgefuse.export.writing import CheckedGraph, write_output
 from edgefuse.manifest import Manifest, Precision
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 
     from edgefuse.export.dft import Target
 
-__all__ = ["build_command", "export"]
+__all__ = ["export"]
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -134,7 +132,7 @@ def export(
         raise UsageError("--calib-data and --precision int8 go together: quantisation is calibrated on real pairs")
     checks = None if pairs is None else real_pairs(*pairs, count=_REAL_PAIRS)
     calibrated = None if calibration is None else real_pairs(*calibration, count=_CALIBRATION_PAIRS)
-    return _write(request, _check(source, graph, request, checks=checks, calibration=calibrated))
+    return write_output(request, _check(source, graph, request, checks=checks, calibration=calibrated))
 
 
 @dataclass(frozen=True)
@@ -197,14 +195,6 @@ def _engine_options(format: ExportFormat, targets: tuple[str, ...], *options: An
     return None
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """A graph that has passed the comparison, and what the manifest says of it."""
-
-    content: bytes
-    manifest: Manifest
-
-
 def _check(
     source: Source,
     graph: onnx.ModelProto | None,
@@ -212,7 +202,7 @@ def _check(
     *,
     checks: PairSet | None,
     calibration: PairSet | None,
-) -> _Checked:
+) -> CheckedGraph:
     """Rewrite the graph as asked, and hold it against where it came from."""
     from edgefuse.export.dft import count_dft, lower_dft
 
@@ -242,7 +232,7 @@ def _check(
     lowering = source.dft_lowering
     if count_dft(original):
         lowering = f"auto ({target})" if request.lower == "auto" else request.lower
-    return _Checked(content, _manifest(source, request, lowered, lowering=lowering, parity=parity, builder=builder))
+    return CheckedGraph(content, _manifest(source, request, lowered, lowering=lowering, parity=parity, builder=builder))
 
 
 def _from_network(source: Source, request: ExportRequest) -> onnx.ModelProto:
@@ -340,78 +330,3 @@ def _manifest(
         edgefuse_version=__version__,
         created_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-
-
-def _write(request: ExportRequest, checked: _Checked) -> Artifact:
-    """Turn the graph into what was asked for, and write it with its manifest."""
-    if request.engine is not None:
-        return _write_engine(request, request.engine, checked)
-    if request.format == "triton-repo":
-        from edgefuse.export.triton_repository import write_repository
-
-        return write_repository(request.output, checked.content, checked.manifest, overwrite=request.overwrite)
-    if request.format == "ort":
-        from edgefuse.export.ort_format import to_ort_format
-
-        manifest = replace(checked.manifest, format="ort")
-        return write_artifact(request.output, to_ort_format(checked.content), manifest, overwrite=request.overwrite)
-    return write_artifact(request.output, checked.content, checked.manifest, overwrite=request.overwrite)
-
-
-def _write_engine(request: ExportRequest, engine: EngineOptions, checked: _Checked) -> Artifact:
-    try:
-        built = build_engine(checked.content, engine, profiles=_profiles(request, checked.manifest))
-    except MissingDependencyError as error:
-        place = request.output.with_suffix(".graph.onnx")  # so that the engine's manifest finds its name free
-        graph = write_artifact(place, checked.content, checked.manifest, overwrite=request.overwrite)
-        raise MissingDependencyError(
-            f"{error}; the graph is in {graph.path}: on the device, run: {build_command(request, graph.path.name)}"
-        ) from error
-    parity = {**(checked.manifest.parity or {}), "runtime": f"{runtime_name()}, on the graph that the engine holds"}
-    manifest = replace(
-        checked.manifest,
-        format=engine.kind,
-        targets=built.targets,
-        builder={**checked.manifest.builder, engine.kind: built.version},
-        parity=parity,
-    )
-    return write_artifact(request.output, built.plan, manifest, overwrite=request.overwrite)
-
-
-def _profiles(request: ExportRequest, manifest: Manifest) -> list[Profile]:
-    """The range of sizes of a graph that leaves them free."""
-    if manifest.imgsz is not None:
-        return []
-    heights, widths = zip(*request.sizes, strict=True)
-    spans = ((min(heights), min(widths)), request.sizes[0], (max(heights), max(widths)))
-    return [
-        {
-            name: tuple((request.batch, channels, *size) for size in spans)  # type: ignore[misc]
-            for name, channels in zip(manifest.inputs, request.channels, strict=True)
-        }
-    ]
-
-
-def build_command(request: ExportRequest, graph: str) -> str:
-    """The command that builds an engine from a graph on the device that will run it.
-
-    Args:
-        request: What was asked for.
-        graph: File name of the graph.
-
-    Returns:
-        A line for a shell.
-    """
-    engine = request.engine
-    words = ["edgefuse", "export", graph, "--format", request.format, "--output", request.output.name]
-    if request.dynamic:
-        words += ["--dynamic", *(word for size in request.sizes for word in ("--imgsz", *map(str, size)))]
-    if engine is not None and engine.workspace_mib is not None:
-        words += ["--workspace", str(engine.workspace_mib)]
-    if engine is not None and engine.timing_cache is not None:
-        words += ["--timing-cache", str(engine.timing_cache)]
-    if engine is not None and engine.hardware_compatible:
-        words.append("--hardware-compat")
-    if engine is not None and engine.version_compatible:
-        words.append("--version-compat")
-    return shlex.join(words)
