@@ -4,10 +4,12 @@
 #include "gradient_loss/gradient_loss.h"
 #include "luminance/luminance.h"
 #include "ssim/ssim.h"
+#include "warp/warp.h"
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled CPU kernels of EdgeFuse.";
     edgefuse::bind_gradient_loss(m);
     edgefuse::bind_luminance(m);
     edgefuse::bind_ssim(m);
+    edgefuse::bind_warp(m);
 }

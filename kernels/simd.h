@@ -1,8 +1,8 @@
 // One source, several instruction sets: the loader picks the widest clone that the processor has.
 #pragma once
 
-// Function clones need GCC (Clang's differ in spelling and maturity), x86-64 and a C library with indirect functions.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+// Function clones by level of x86-64 need GCC 12 (Clang's differ in spelling and maturity) and a C library with indirect functions.
+#if defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
 #define EDGEFUSE_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define EDGEFUSE_CLONES

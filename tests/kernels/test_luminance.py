@@ -39,6 +39,16 @@ def test_unchanged_luminance_keeps_every_byte() -> None:
     np.testing.assert_array_equal(replace_luminance_bgr(bgr, luminance_bgr(bgr)), bgr)
 
 
+def test_fused_rows_may_lie_apart() -> None:
+    """A cut-out of a padded plane is read where it lies; columns that are no neighbours are refused."""
+    bgr = np.random.default_rng(2).integers(0, 256, (9, 13, 3)).astype(np.uint8)
+    padded = np.random.default_rng(3).random((16, 16), np.float32)
+    cut_out = padded[:9, :13]
+    np.testing.assert_array_equal(replace_luminance_bgr(bgr, cut_out), replace_luminance_bgr(bgr, cut_out.copy()))
+    with pytest.raises(ValueError, match="neighbours in memory"):
+        replace_luminance_bgr(bgr, np.zeros((9, 26), np.float32)[:, ::2])
+
+
 def test_wrong_arrays_are_refused() -> None:
     """Shape, dtype and layout are checked before any memory is read."""
     bgr = np.zeros((4, 6, 3), np.uint8)

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-PACKAGES = ["", ".gradient_loss", ".ssim", ".spectral_conv"]
+PACKAGES = ["", ".gradient_loss", ".ssim", ".spectral_conv", ".warp"]
 
 
 def test_importing_the_package_imports_neither_torch_nor_triton() -> None:
     """The deployment commands use the C++ kernels on machines without PyTorch."""
-    code = "import sys, edgefuse.kernels; print([name for name in ('torch', 'triton') if name in sys.modules])"
+    code = "import sys, edgefuse.kernels.warp; print([name for name in ('torch', 'triton') if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "[]"
 
