@@ -28,6 +28,7 @@ class Augmentation:
         vis_gain: Range of a factor on the visible image, drawn likewise: night and day.
         ir_stretch: Probability of stretching the infrared crop to its full range, as automatic gain control does.
         vis_haze: Probability of laying a smooth bright veil over the visible image, as smoke, fog and glare do.
+        vis_smoke: Probability of a dense white cloud over the visible image, where the infrared one is hottest.
         mask_px: Side of the square in which complementary masks hide each pixel of one image (AngularFuse Eq. 5), or 0.
     """
 
@@ -39,6 +40,7 @@ class Augmentation:
     vis_gain: tuple[float, float] = (1.0, 1.0)
     ir_stretch: float = 0.0
     vis_haze: float = 0.0
+    vis_smoke: float = 0.0
     mask_px: int = 0
 
     def __post_init__(self) -> None:
@@ -51,7 +53,7 @@ class Augmentation:
             if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
                 raise UsageError(f"augmentation: {name} must be two positive numbers in order, not {bounds}")
             object.__setattr__(self, name, bounds)
-        for name in ("ir_stretch", "vis_haze"):
+        for name in ("ir_stretch", "vis_haze", "vis_smoke"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"augmentation: {name} is a probability, not {getattr(self, name)}")
 
@@ -76,6 +78,9 @@ class Augmentation:
         vis_unit = np.clip(_log_uniform(self.vis_gain, random) * vis_unit, 0, 1)
         if random.random() < self.vis_haze:
             vis_unit = _veil(vis_unit, random)
+        # Nothing is drawn where there is no smoke: recipes without it keep their samples.
+        if self.vis_smoke and random.random() < self.vis_smoke:
+            vis_unit = _smoke(vis_unit, ir_unit, random)
         return ir_unit.astype(np.float32), vis_unit.astype(np.float32)
 
 
@@ -142,6 +147,23 @@ def _veil(image: Plane, random: np.random.Generator) -> Plane:
     opacity = np.clip(0.5 + slope * (smooth - 0.5), 0, 1) * np.sqrt(random.uniform(0.2, 1.0))
     level = np.sqrt(random.uniform(0.25, 1.0))
     return np.asarray(image * (1 - opacity) + level * opacity, np.float32)
+
+
+def _smoke(vis: Plane, ir: Plane, random: np.random.Generator) -> Plane:
+    """Hide the hottest place behind a white cloud with a torn edge, as a person lies in a smoke screen."""
+    height, width = vis.shape
+    spot = max(1, min(vis.shape) // 12)
+    warmth = cv2.blur(ir, (spot, spot)) + 0.05 * random.random((height, width)).astype(np.float32)
+    row, column = np.unravel_index(int(np.argmax(warmth)), vis.shape)
+    radii = min(vis.shape) * random.uniform(0.15, 0.8, 2)
+    rows, columns = np.ogrid[:height, :width]
+    distance = np.hypot((rows - row) / radii[0], (columns - column) / radii[1])
+    tears = cv2.resize(random.random((9, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    # 2 at the spot and 0 on the rim, so that the middle is closed whatever the tears are.
+    cloud = 2 * (1 - distance) + 1.5 * (tears - 0.5)
+    opacity = np.clip(cloud * random.uniform(1.0, 6.0), 0, 1) * random.uniform(0.85, 1.0)
+    level = random.uniform(0.6, 1.0)
+    return np.asarray(vis * (1 - opacity) + level * opacity, np.float32)
 
 
 def _log_uniform(bounds: tuple[float, float], random: np.random.Generator) -> float:

@@ -29,7 +29,7 @@ def target_contrast(
     are targets, and there the fused contrast may not be smaller than the infrared one. A larger one costs nothing.
 
     Args:
-        fused: The fused luminance, in [0, 1].  # [B, 1, H, W]
+        fused: The fused luminance; what lies outside of [0, 1] counts as its end.  # [B, 1, H, W]
         ir: The infrared image.  # [B, 1, H, W]
         vis: The visible luminance, which only has to match in shape.  # [B, 1, H, W]
         cells_px: Sides of the square cells; each finds targets of its own size.
@@ -51,10 +51,12 @@ def target_contrast(
     """
     check_images(fused=fused, ir=ir, vis=vis)
     _check_options(cells_px, threshold)
+    # A screen ends at white: contrast above it would be none. What is left to do beside bright smoke is to darken it.
+    shown = fused.clamp(0, 1)
     total = fused.new_zeros(())
     for cell_px in cells_px:
         wanted = _contrast(ir, cell_px)  # [B, 1, H / cell_px, W / cell_px]
-        missing = functional.relu(wanted - _contrast(fused, cell_px))
+        missing = functional.relu(wanted - _contrast(shown, cell_px))
         total = total + (missing * (wanted > threshold)).mean()
     return total / len(cells_px)
 
@@ -78,5 +80,10 @@ def _check_options(cells_px: Sequence[int], threshold: float) -> None:
 def _contrast(image: Tensor, cell_px: int) -> Tensor:
     """Cells minus the mean of their surroundings; both means leave out what lies beyond the border."""
     cells = functional.avg_pool2d(image, cell_px, ceil_mode=True)
-    around = functional.avg_pool2d(cells, _WINDOW_CELLS, stride=1, padding=_WINDOW_CELLS // 2, count_include_pad=False)
-    return cells - around
+    return cells - _mean_along(_mean_along(cells, (_WINDOW_CELLS, 1)), (1, _WINDOW_CELLS))
+
+
+def _mean_along(cells: Tensor, window: tuple[int, int]) -> Tensor:
+    """Mean of a window that is cut off at the border; two such means along the axes are the mean of the square."""
+    padding = (window[0] // 2, window[1] // 2)
+    return functional.avg_pool2d(cells, window, stride=1, padding=padding, count_include_pad=False)

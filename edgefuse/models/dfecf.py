@@ -17,7 +17,6 @@ Table 1 fixes every convolution. What the paper leaves open is filled so:
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -170,7 +169,8 @@ def _attend_linearly(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     """Attend with the kernel (elu(q) + 1) · (elu(k) + 1) in place of exp(q · k), at a cost linear in N."""
     query, key = _elu_plus_one(query), _elu_plus_one(key)
     # Sums over N are taken as means, half of 1/N on each factor, so that none leaves the range of half precision.
-    scale = 1 / math.sqrt(key.shape[1])
+    # As a tensor: a number would be frozen into a graph of free size.
+    scale = torch.scalar_tensor(key.shape[1], dtype=torch.float32, device=key.device).rsqrt().to(key.dtype)  # []
     context = (key * scale).transpose(1, 2) @ (value * scale)  # [B, C, C]
     weight = query @ key.mean(dim=1)[:, :, None]  # [B, N, 1]
     attended: torch.Tensor = query @ context / (weight + _LEAST_WEIGHT)

@@ -8,10 +8,14 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edgefuse.errors import MissingDependencyError, UsageError
+from edgefuse import zoo
+from edgefuse.errors import MissingDependencyError, TrustError, UsageError
+from edgefuse.manifest import sha256_file
+from edgefuse.models.weights import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import nn
 
@@ -21,6 +25,7 @@ _BUILT_IN = {
     "angularfuse": "edgefuse.models.angularfuse",
     "dfecf": "edgefuse.models.dfecf",
     "lite": "edgefuse.models.lite",
+    "lite-plus": "edgefuse.models.lite_plus",
     "rpfnet": "edgefuse.models.rpfnet",
     "sspfusion": "edgefuse.models.sspfusion",
 }
@@ -66,24 +71,32 @@ def register(name: str) -> Callable[[Factory], Factory]:
     return decorate
 
 
-def create(name: str, **config: Any) -> nn.Module:
-    """Build a network with freshly initialised weights, in training mode as every ``nn.Module`` starts.
+def create(name: str, *, pretrained: bool = False, **config: Any) -> nn.Module:
+    """Build a network, in training mode as every ``nn.Module`` starts, with fresh weights or with those that ship.
 
     Args:
         name: A name from ``names()``, or ``"package.module:Class"`` for a network of your own: any ``nn.Module`` whose
             ``forward`` takes ``(ir, vis)`` and returns the fused tensor.
+        pretrained: Load the weights that ship, or that ``edgefuse models pull`` fetched, after checking their hash; the
+            network gets the settings that they were trained with, unless ``config`` says otherwise.
         **config: Settings of the network, as its class documents them.
 
     Returns:
         The network; ``forward(ir, vis)`` maps two (B, 1, H, W) tensors in [0, 1] to one.
 
     Raises:
-        UsageError: The name, a setting or its value is unknown; the message lists what is allowed.
+        UsageError: The name, a setting or its value is unknown; the message lists what is allowed. There are no weights
+            for the name, or not on this machine.
+        ArtifactError: The weights do not fit the settings.
+        TrustError: The weights are not those of their manifest.
         MissingDependencyError: torch is not installed.
 
     Example:
         >>> network = create("rpfnet", variant="paper", iterations=1)
+        >>> trained = create("lite", pretrained=True).eval()
     """
+    if pretrained:
+        path, config = _shipped(name, config)
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError.for_package("torch", extra="train", purpose=f"build the network {name!r}")
     factory = _foreign_factory(name) if ":" in name else _registered_factory(name)
@@ -93,7 +106,21 @@ def create(name: str, **config: Any) -> nn.Module:
         raise UsageError(f"model {name!r}: {error}; its settings are {_describe_settings(factory)}") from None
     network = factory(**config)
     _check_network(name, network)
+    if pretrained:
+        load_weights(network, path)
     return network
+
+
+def _shipped(name: str, config: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The weights that ship for a name, checked, and the settings of their network under those given."""
+    manifest, path = zoo.known_manifest(name), zoo.weights(name)
+    if path is None:
+        raise UsageError(
+            f"the weights of {name} are not on this machine yet: edgefuse models pull {name} --from FOLDER_OR_URL"
+        )
+    if sha256_file(path) != manifest.weights.get("sha256"):
+        raise TrustError(f"{path}: content differs from its manifest (sha256); install EdgeFuse or pull {name} again")
+    return path, {**manifest.config, **config}
 
 
 def _registered_factory(name: str) -> Callable[..., nn.Module]:

@@ -58,7 +58,7 @@ class Row:
     """
 
     name: str
-    config: dict[str, str]
+    config: dict[str, Any]
     parameters: int
     costs: tuple[Cost, ...]
     published_parameters: int | None = None
@@ -70,7 +70,7 @@ class _Published:
     """A network of a paper and what the paper says of its cost."""
 
     name: str
-    config: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     macs: tuple[int | None, ...] = (None,) * len(_SIZES)
 
@@ -80,6 +80,7 @@ _NETWORKS = (
     _Published("angularfuse", parameters=1_623_000),
     _Published("dfecf"),
     _Published("lite"),
+    _Published("lite-plus"),
     _Published("rpfnet", {"variant": "paper"}),
     _Published("rpfnet", {"variant": "released"}, parameters=72_074),
     _Published("sspfusion", parameters=12_021_649, macs=(1_332_000_000_000, 284_153_000_000)),

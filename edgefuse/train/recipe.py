@@ -39,7 +39,9 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in RECIPES.glob("*.toml")))
 
 
-def load_recipe(recipe: str | Path, *, overrides: Sequence[str] = (), smoke: bool = False) -> Recipe:
+def load_recipe(
+    recipe: str | Path, *, overrides: Sequence[str] = (), smoke: bool = False, short: bool = False
+) -> Recipe:
     """Read a recipe.
 
     Args:
@@ -47,6 +49,7 @@ def load_recipe(recipe: str | Path, *, overrides: Sequence[str] = (), smoke: boo
         overrides: Assignments such as ``"train.epochs=5"``; they hold in every stage, and ``stages.NAME.`` in front
             limits one to a stage. Values are TOML, and plain words are strings.
         smoke: Apply the recipe's ``smoke`` table: the shortest run that shows it works.
+        short: Apply the recipe's ``short`` table: a schedule that ends within half an hour on one CPU core.
 
     Returns:
         The recipe, with what it extends and all overrides applied.
@@ -60,10 +63,14 @@ def load_recipe(recipe: str | Path, *, overrides: Sequence[str] = (), smoke: boo
     """
     path = _find(recipe)
     table = _read(path, seen=())
-    smoke_table = table.pop("smoke", {})
+    require(not (smoke and short), "give --smoke or --short, not both")
+    lengths = {label: table.pop(label, None) for label in ("smoke", "short")}
     changes = [_parse_override(text) for text in overrides]
     if smoke:
-        table = _merge(table, smoke_table)
+        table = _merge(table, lengths["smoke"] or {})
+    if short:
+        require(lengths["short"] is not None, f"recipe {path.stem} has no [short] length; give --set train.epochs=...")
+        table = _merge(table, lengths["short"])
     everywhere: Table = {}
     for keys, value in changes:
         if keys[0] == "stages":

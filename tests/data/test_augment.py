@@ -83,6 +83,31 @@ def test_haze_brightens_the_dark_and_hides_contrast_of_the_visible_alone():
         assert vis.max() <= 1.0
 
 
+def test_smoke_hides_the_hottest_place_in_the_visible_image_alone():
+    """The visible image turns bright and flat where the person is; the infrared one stays as it is."""
+    vis = random(1).integers(0, 90, (64, 64)).astype(np.uint8)
+    ir = np.full((64, 64), 60, np.uint8)
+    ir[20:32, 40:46] = 220
+    for seed in range(10):
+        augmentation = Augmentation(crop_px=64, flip=False, rotate=False, vis_smoke=1.0)
+        ir_unit, vis_unit = augmentation.apply(ir, vis, random(seed))
+        assert np.array_equal(ir_unit, ir.astype(np.float32) / np.float32(255))
+        assert vis_unit[24:28, 41:45].min() > 0.45
+        assert vis_unit[24:28, 41:45].std() < vis[24:28, 41:45].std() / 255
+        assert vis_unit.max() <= 1.0
+
+
+def test_without_smoke_samples_stay_what_they_were():
+    """The option draws no random number when it is off: masks that are drawn next are the same."""
+    image = random(1).integers(0, 256, (32, 32)).astype(np.uint8)
+    off, on = random(7), random(7)
+    Augmentation(crop_px=32, vis_haze=0.5).apply(image, image, off)
+    Augmentation(crop_px=32, vis_haze=0.5, vis_smoke=1e-12).apply(image, image, on)
+    assert on.bit_generator.state != off.bit_generator.state
+    off.random()
+    assert on.bit_generator.state == off.bit_generator.state
+
+
 @given(seed=st.integers(0, 2**32), height=st.integers(1, 20), width=st.integers(1, 20), mask_px=st.integers(1, 30))
 def test_masks_hide_each_pixel_from_at_most_one_image(seed, height, width, mask_px):
     """Inside the square exactly one image shows each pixel, outside both do (AngularFuse Eq. 5)."""
@@ -111,6 +136,7 @@ def test_masks_hide_half_of_the_square_from_each():
         ({"vis_gain": (1.0,)}, "vis_gain"),
         ({"vis_haze": 1.5}, "vis_haze"),
         ({"ir_stretch": -0.1}, "ir_stretch"),
+        ({"vis_smoke": 2.0}, "vis_smoke"),
     ],
 )
 def test_refuses_settings_that_mean_nothing(settings, named):

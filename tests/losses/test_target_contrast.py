@@ -61,6 +61,20 @@ def test_a_person_swallowed_by_smoke_costs_and_a_lamp_does_not():
     assert float(target_contrast(ir, ir, smoke)) == 0.0
 
 
+def test_contrast_above_white_is_none():
+    """A target brighter than white in front of white smoke is as lost as one that is white; a darker cloud shows it."""
+    ir = torch.full((1, 1, 64, 64), 0.1)
+    ir[..., 28:36, 30:34] = 0.9
+    smoke = torch.ones_like(ir)
+    beyond = smoke + (ir > 0.5) * 0.8
+    fused = beyond.clone().requires_grad_()
+    lost = target_contrast(fused, ir, smoke)
+    assert torch.equal(lost, target_contrast(smoke, ir, smoke))
+    lost.backward()
+    assert fused.grad[..., 17:23, 28:36].min() > 0
+    assert float(target_contrast(torch.where(ir > 0.5, beyond, 0.1), ir, smoke)) == 0.0
+
+
 @pytest.mark.parametrize("options", [{"cells_px": ()}, {"cells_px": (0,)}, {"threshold": float("nan")}])
 def test_refuses_options_that_make_no_loss(options):
     """A cell without size and a threshold that is no number are refused when the loss is built."""

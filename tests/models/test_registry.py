@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from edgefuse.errors import UsageError
-from edgefuse.models import create, names, register, registry
+from edgefuse import zoo
+from edgefuse.errors import TrustError, UsageError
+from edgefuse.models import create, load_weights, names, register, registry
 
 
 class _Mean(nn.Module):
@@ -113,3 +114,19 @@ def test_wrong_own_class_says_what_is_wrong(own_module: str, name: str, message:
     """Each way in which a user's class cannot serve has its own line."""
     with pytest.raises(UsageError, match=message):
         create(name)
+
+
+def test_pretrained_gives_the_weights_that_ship_and_refuses_others(tmp_path, monkeypatch):
+    """The tensors are those of the bundled file; a name without weights and a changed file are refused."""
+    network = create("lite", pretrained=True)
+    expected = create("lite")
+    load_weights(expected, zoo.ASSETS / "lite.safetensors")
+    assert all(torch.equal(own, network.state_dict()[name]) for name, own in expected.state_dict().items())
+    with pytest.raises(UsageError, match="no weights are published"):
+        create("package.module:Net", pretrained=True)
+    for file in ("lite.json", "lite.onnx", "lite.safetensors"):
+        content = (zoo.ASSETS / file).read_bytes()
+        (tmp_path / file).write_bytes(content[:-1] + b"?" if file.endswith("safetensors") else content)
+    monkeypatch.setattr(zoo, "ASSETS", tmp_path)
+    with pytest.raises(TrustError, match="differs from its manifest"):
+        create("lite", pretrained=True)

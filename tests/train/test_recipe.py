@@ -45,6 +45,27 @@ def test_every_recipe_that_ships_names_real_models_losses_and_sizes(name, smoke)
         assert stage.augmentation.crop_px >= network.min_size
 
 
+@pytest.mark.parametrize("name", ["angularfuse", "dfecf-direction-aware", "rpfnet", "sspfusion"])
+def test_the_short_length_changes_the_schedule_and_not_what_is_learned(name):
+    """Losses, model and stages are the recipe's; crops and steps are fewer, and the rate falls to its end."""
+    full, short = load_recipe(name), load_recipe(name, short=True)
+    assert (short.model, short.config) == (full.model, full.config)
+    for before, after in zip(full.stages, short.stages, strict=True):
+        assert (after.losses, after.network, after.freeze) == (before.losses, before.network, before.freeze)
+        assert after.augmentation.crop_px < before.augmentation.crop_px
+        assert after.augmentation.crop_px % models.create(short.model, **short.config).size_multiple == 0
+        assert after.train.epochs < before.train.epochs
+        assert (after.train.schedule.name, after.train.schedule.per) == ("cosine", "step")
+
+
+def test_a_recipe_without_a_short_length_says_so(write):
+    """The message says what to give in its place, and two lengths at once are refused."""
+    with pytest.raises(UsageError, match=r"no \[short\] length"):
+        load_recipe(write(MINIMAL), short=True)
+    with pytest.raises(UsageError, match="not both"):
+        load_recipe("rpfnet", short=True, smoke=True)
+
+
 @pytest.mark.parametrize(
     ("name", "crop_px", "batch", "lr", "epochs"),
     [
