@@ -3,6 +3,7 @@
 from edgefuse.runtime.create import DEVICES, RUNTIMES, Device, RuntimeName, create_runner
 from edgefuse.runtime.onnx_runtime import OnnxRuntimeRunner
 from edgefuse.runtime.runner import Runner
+from edgefuse.runtime.tensorrt_runner import TensorRtRunner
 from edgefuse.runtime.torch_eager import TorchRunner
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "OnnxRuntimeRunner",
     "Runner",
     "RuntimeName",
+    "TensorRtRunner",
     "TorchRunner",
     "create_runner",
 ]

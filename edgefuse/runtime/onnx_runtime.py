@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.manifest import Manifest, manifest_path, verify
+from edgefuse.runtime.io_binding import BoundSession
 from edgefuse.runtime.runner import Runner
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["OnnxRuntimeRunner"]
+__all__ = ["INSTALL_GPU", "OnnxRuntimeRunner"]
 
 Device = Literal["cpu", "cuda"]
 
 _PROVIDERS: dict[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+INSTALL_GPU = (
+    "pip install 'edgefuse[gpu]' && pip uninstall -y onnxruntime && "
+    "pip install --force-reinstall --no-deps onnxruntime-gpu"
+)
+"""How to get CUDA; installed side by side, the two packages overwrite each other's files."""
+
 _INPUT_TYPES: dict[str, type[np.float32] | type[np.float16]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -29,13 +38,13 @@ _INPUT_TYPES: dict[str, type[np.float32] | type[np.float16]] = {
 
 
 class OnnxRuntimeRunner(Runner):
-    """A fusion network in an ``.onnx`` file.
+    """A fusion network in an ``.onnx`` file, or in ONNX Runtime's own ``.ort``.
 
     A manifest beside the file is checked before the graph is read. A file without one is loaded too, since a graph is
     data and not code: its size limits are then read from its input shapes.
 
     Args:
-        path: The ``.onnx`` file.
+        path: The file.
         device: Where it runs.
         threads: Threads of one operation; None leaves the choice to ONNX Runtime (the number of physical cores).
 
@@ -60,6 +69,7 @@ class OnnxRuntimeRunner(Runner):
         self._device = device
         self._threads = threads
         self._session: onnxruntime.InferenceSession | None = None
+        self._bound: BoundSession | None = None
         self._dtype: type[np.float32] | type[np.float16] = np.float32
 
     def activate(self) -> None:
@@ -73,15 +83,39 @@ class OnnxRuntimeRunner(Runner):
             options.intra_op_num_threads = self._threads
         provider = _PROVIDERS[self._device]
         if provider not in ort.get_available_providers():
-            raise MissingDependencyError(
-                "this ONNX Runtime has no CUDA: pip uninstall -y onnxruntime && pip install 'edgefuse[gpu]'"
-            )
+            raise MissingDependencyError(f"this ONNX Runtime has no CUDA: {INSTALL_GPU}")
+        if self._device == "cuda":
+            _load_cuda_libraries(ort)
         try:
-            session = ort.InferenceSession(str(self.path), options, providers=[provider])
+            session = ort.InferenceSession(str(self.path), options, providers=[(provider, self._provider_options())])
         except Exception as error:  # ONNX Runtime's own exception classes share no base but Exception
             raise ArtifactError(f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+        # ONNX Runtime goes on without a provider whose libraries do not load; a GPU that was asked for is not the CPU.
+        if provider not in session.get_providers():
+            raise MissingDependencyError(
+                f"ONNX Runtime {ort.__version__} cannot start CUDA: it needs a GPU with its driver, the CUDA libraries "
+                "and cuDNN 9 (pip install 'onnxruntime-gpu[cuda,cudnn]'), or take --device cpu"
+            )
         self._read_signature(session)
         self._session = session
+        if self._device == "cuda":
+            self._bound = BoundSession(session, self.inputs, self._dtype)
+
+    def _provider_options(self) -> dict[str, Any]:
+        """Options of the provider.
+
+        One size is worth ONNX Runtime's trying of every convolution; where each image may have another, it would try
+        for each of them.
+        """
+        if self._device == "cpu":
+            return {}
+        free = self.manifest is None or self.manifest.imgsz is None
+        return {
+            "device_id": 0,
+            "cudnn_conv_algo_search": "HEURISTIC" if free else "EXHAUSTIVE",
+            # Doubling the arena wastes memory that a Jetson shares with its CPU.
+            "arena_extend_strategy": "kSameAsRequested",
+        }
 
     def _read_signature(self, session: onnxruntime.InferenceSession) -> None:
         inputs = session.get_inputs()
@@ -105,15 +139,18 @@ class OnnxRuntimeRunner(Runner):
             raise ArtifactError(
                 f"{self.path}: the runner is not active; use it as a context manager or call activate()"
             )
-        feed = {name: image.astype(self._dtype, copy=False) for name, image in zip(self.inputs, (ir, vis), strict=True)}
+        images = [image.astype(self._dtype, copy=False) for image in (ir, vis)]
         try:
-            fused = self._session.run(None, feed)[0]
+            if self._bound is not None:
+                return self._bound.run(images)
+            fused = self._session.run(None, dict(zip(self.inputs, images, strict=True)))[0]
         except Exception as error:
             raise ArtifactError(f"{self.path}: inference failed at {ir.shape} ({_first_line(error)})") from error
         return np.asarray(fused, dtype=np.float32)
 
     def deactivate(self) -> None:
         """Free the session."""
+        self._bound = None
         self._session = None
 
 
@@ -123,6 +160,14 @@ def _import_onnxruntime() -> ModuleType:
     except ImportError as error:
         raise MissingDependencyError("ONNX Runtime is not installed: pip install onnxruntime") from error
     return cast(ModuleType, onnxruntime)
+
+
+def _load_cuda_libraries(ort: ModuleType) -> None:
+    """Load the CUDA libraries that pip installed; ONNX Runtime knows how from 1.21 on, and prints its troubles."""
+    preload = getattr(ort, "preload_dlls", None)
+    if preload is not None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload()
 
 
 def _first_line(error: Exception) -> str:

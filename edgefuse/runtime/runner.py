@@ -9,6 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefuse.manifest import Manifest
+
 __all__ = ["Runner"]
 
 SomeRunner = TypeVar("SomeRunner", bound="Runner")
@@ -25,6 +27,7 @@ class Runner(ABC):
         imgsz: Height and width in pixels that the network takes, or None where both are free.
         size_multiple: Height and width must be multiples of it.
         min_size: Smallest height and width that the network takes.
+        manifest: What is known of the file, or None for a network without a manifest.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Runner(ABC):
     imgsz: tuple[int, int] | None = None
     size_multiple: int = 1
     min_size: int = 1
+    manifest: Manifest | None = None
 
     @abstractmethod
     def activate(self) -> None:

@@ -1,0 +1,96 @@
+"""ONNX Runtime as a runner: its formats, CUDA that is not there, and tensors that stay where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edgefuse.errors import ArtifactError, MissingDependencyError
+from edgefuse.export import export
+from edgefuse.runtime import OnnxRuntimeRunner, create_runner
+from edgefuse.runtime.io_binding import BoundSession
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def no_cuda() -> None:
+    """Skip where ONNX Runtime has CUDA."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+
+
+def test_cuda_that_is_not_built_in_names_the_commands(average_model: Path, no_cuda: None) -> None:
+    """Exit code 3; the two packages must not stay side by side."""
+    with pytest.raises(MissingDependencyError, match="pip uninstall -y onnxruntime && pip install") as caught:
+        OnnxRuntimeRunner(average_model, device="cuda").activate()
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_cuda_that_does_not_start_is_no_silent_cpu(
+    average_model: Path, no_cuda: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime itself goes on without a provider whose libraries are missing."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with pytest.raises(MissingDependencyError, match=r"cannot start CUDA: it needs a GPU .* or take --device cpu"):
+        OnnxRuntimeRunner(average_model, device="cuda").activate()
+
+
+def test_bound_tensors_are_allocated_once_a_shape(average_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what was returned is not overwritten by the next frame. On the CPU here; a GPU differs in the name alone."""
+    allocated = []
+    original = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+
+    def counting(shape: Any, *rest: Any) -> Any:
+        allocated.append(shape)
+        return original(shape, *rest)
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", counting)
+    session = onnxruntime.InferenceSession(str(average_model), providers=["CPUExecutionProvider"])
+    bound = BoundSession(session, ("ir", "vis"), np.float32, device="cpu")
+    kept = []
+    for shape in ((1, 1, 16, 16), (1, 1, 16, 16), (2, 1, 8, 12), (2, 1, 8, 12)):
+        images = [RNG.random(shape, dtype=np.float32) for _ in range(2)]
+        kept.append((0.5 * (images[0] + images[1]), bound.run(images)))
+    for expected, found in kept:
+        np.testing.assert_array_equal(found, expected)
+    assert len(allocated) == 6
+
+
+def test_ort_files_run_too(average_model: Path, tmp_path: Path) -> None:
+    """The format of ONNX Runtime's minimal builds, with its manifest checked as any other."""
+    path = tmp_path / "average.ort"
+    export(average_model, path, format="ort")
+    images = [RNG.random((1, 1, 16, 20), dtype=np.float32) for _ in range(2)]
+    with create_runner(path) as runner:
+        np.testing.assert_allclose(runner.infer(*images), 0.5 * (images[0] + images[1]), atol=1e-7)
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ArtifactError, match="content differs"):
+        create_runner(path)
+
+
+@pytest.mark.parametrize("location", ["../outside.bin", "ABSOLUTE", "link.bin"])
+def test_external_data_outside_the_folder_is_refused_at_run_time_too(tmp_path: Path, location: str) -> None:
+    """By ONNX Runtime itself, which reads graphs that nothing else has looked at."""
+    onnx = pytest.importorskip("onnx")
+    outside, folder = tmp_path / "outside.bin", tmp_path / "model"
+    outside.write_bytes(bytes(64))
+    folder.mkdir()
+    (folder / "link.bin").symlink_to(outside)
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[16])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": str(outside) if location == "ABSOLUTE" else location, "length": "64"}.items():
+        tensor.external_data.add(key=key, value=value)
+    make, shape = onnx.helper, [1, 1, 16, 16]
+    images = [make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("ir", "vis", "fused")]
+    nodes = [make.make_node("Add", ["ir", "w"], ["sum"]), make.make_node("Add", ["sum", "vis"], ["fused"])]
+    graph = make.make_graph(nodes, "g", images[:2], images[2:], [tensor])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError, match=r"m\.onnx: ONNX Runtime cannot load it \(.*xternal data"):
+        create_runner(folder / "m.onnx").activate()
