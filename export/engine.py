@@ -5,15 +5,15 @@ Networks are strongly typed: precision lies in the graph, so that one graph buil
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.manifest import write_atomically
+from edgefuse.runtime.device_memory import find_gpu
+from edgefuse.runtime.engine_library import ENGINE_KINDS, EngineKind, LibraryLog, import_library, library_targets
 
 __all__ = [
     "ENGINE_KINDS",
@@ -26,16 +26,8 @@ __all__ = [
     "library_targets",
 ]
 
-EngineKind = Literal["tensorrt", "tensorrt-rtx"]
-ENGINE_KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
-
 Profile = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
 """For every input with free dimensions: its smallest, usual and largest shape."""
-
-_LIBRARIES: dict[EngineKind, tuple[str, str]] = {
-    "tensorrt": ("tensorrt", "tensorrt"),
-    "tensorrt-rtx": ("tensorrt_rtx", "rtx"),
-}
 
 
 @dataclass(frozen=True)
@@ -86,38 +78,12 @@ class BuiltEngine:
     Attributes:
         plan: Its bytes.
         version: Version of the library that built it.
-        targets: GPU targets that it runs on; "this GPU" where TensorRT built it.
+        targets: GPU targets that it runs on: those asked for, or that of this GPU; ``sm_80+`` is all from there on.
     """
 
     plan: bytes
     version: str
     targets: tuple[str, ...]
-
-
-def import_library(kind: EngineKind) -> ModuleType:
-    """Import the Python module that builds and runs a kind of engine.
-
-    Args:
-        kind: The kind.
-
-    Returns:
-        ``tensorrt`` or ``tensorrt_rtx``.
-
-    Raises:
-        MissingDependencyError: It is not installed, or its libraries do not load.
-    """
-    module, extra = _LIBRARIES[kind]
-    try:
-        return importlib.import_module(module)
-    except (ImportError, OSError) as error:  # OSError: the module is there, a shared library of it is not
-        raise MissingDependencyError.for_package(module, extra=extra, purpose=f"build {kind} engines") from error
-
-
-def library_targets(library: Any) -> tuple[str, ...]:
-    """GPU targets that a library can build for without having the GPU, as in ``("sm_75", "sm_80")``."""
-    known = getattr(library, "ComputeCapability", None)
-    numbers = sorted(int(name[2:]) for name in dir(known) if name.startswith("SM") and name[2:].isdigit())
-    return tuple(f"sm_{number}" for number in numbers)
 
 
 def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Profile] = ()) -> BuiltEngine:
@@ -138,7 +104,7 @@ def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Pro
     """
     library = import_library(options.kind)
     targets = _choose_targets(library, options)
-    log = _Log(library)
+    log = LibraryLog(library)
     builder = library.Builder(log.logger)
     if builder is None:
         raise ArtifactError(f"{options.kind} cannot start a builder: {log.reason('no GPU or driver')}")
@@ -161,7 +127,17 @@ def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Pro
         raise ArtifactError(f"{options.kind} {library.__version__} cannot build an engine: {reason}")
     if options.timing_cache is not None:
         write_atomically(options.timing_cache, bytes(config.get_timing_cache().serialize()))
-    return BuiltEngine(bytes(plan), library.__version__, targets or ("this GPU",))
+    return BuiltEngine(bytes(plan), library.__version__, targets or (_this_gpu(options),))
+
+
+def _this_gpu(options: EngineOptions) -> str:
+    """The target of an engine that TensorRT built for the GPU it runs on."""
+    if options.hardware_compatible:
+        return "sm_80+"
+    try:
+        return find_gpu().target
+    except MissingDependencyError:
+        return "this GPU"
 
 
 def _choose_targets(library: Any, options: EngineOptions) -> tuple[str, ...]:
@@ -211,29 +187,3 @@ def _parser_errors(parser: Any) -> str:
         if text not in shown:
             shown.append(text)
     return "; ".join(shown[:3]) + (f"; and {len(shown) - 3} more" if len(shown) > 3 else "")
-
-
-class _Log:
-    """Collects a library's errors instead of printing them."""
-
-    def __init__(self, library: Any) -> None:
-        messages: list[str] = []
-
-        class Logger(library.ILogger):  # type: ignore[misc]
-            """Receives every message of the library."""
-
-            def __init__(self) -> None:
-                library.ILogger.__init__(self)
-
-            def log(self, severity: Any, message: str) -> None:
-                """Keep errors, drop the rest."""
-                if severity <= library.ILogger.Severity.ERROR:
-                    messages.append(message.strip())
-
-        self.messages = messages
-        self.logger = Logger()
-
-    def reason(self, otherwise: str) -> str:
-        """The first error in one line."""
-        lines = [line.strip() for message in self.messages for line in message.splitlines() if line.strip()]
-        return lines[0] if lines else otherwise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgefuse.errors import ArtifactError, EdgeFuseError
 from edgefuse.manifest import Manifest, manifest_path, sha256_file, verify
+from edgefuse.runtime.engine_file import HEADER_BYTES, read_header
 
 if TYPE_CHECKING:
     import onnx
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["FileKind", "inspect_file"]
 
 FileKind = Literal["onnx", "ort", "engine", "manifest", "unknown"]
-
-_HEADER_BYTES = 64
-_PLAN_TAGS = {b"ftrt": "tensorrt", b"vtrt": "tensorrt-rtx"}
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"{path}: no such file")
     with path.open("rb") as stream:
-        header = stream.read(_HEADER_BYTES)
+        header = stream.read(HEADER_BYTES)
     kind = _kind(path, header)
     found: dict[str, Any] = {
         "path": str(path),
@@ -55,14 +53,14 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
         found["graph"] = _describe_graph(load_graph(path))
     elif kind == "engine":
-        found["engine"] = _describe_engine(header)
+        found["engine"] = asdict(read_header(header))
     return found
 
 
 def _kind(path: Path, header: bytes) -> FileKind:
     if header[4:8] == b"ORTM":
         return "ort"
-    if header[:4] in _PLAN_TAGS or path.suffix in (".plan", ".rtx", ".engine", ".trt"):
+    if read_header(header).library is not None or path.suffix in (".plan", ".rtx", ".engine", ".trt"):
         return "engine"
     if path.suffix == ".json" and header.lstrip()[:1] == b"{":
         return "manifest"
@@ -133,13 +131,3 @@ def _describe_value(value: Any) -> dict[str, Any]:
     tensor = value.type.tensor_type
     shape = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
     return {"name": value.name, "type": _type_name(tensor.elem_type), "shape": shape}
-
-
-def _describe_engine(header: bytes) -> dict[str, Any]:
-    """Which library wrote an engine, and in which version: its four parts are bytes 24 to 27.
-
-    Source: NVIDIA's answer in https://github.com/NVIDIA/TensorRT/issues/3073. Only that library can say more.
-    """
-    library = _PLAN_TAGS.get(header[:4])
-    version = ".".join(map(str, header[24:28])) if library is not None and len(header) >= 28 else None
-    return {"library": library, "version": version}

@@ -51,6 +51,7 @@ def export(
     *,
     format: ExportFormat = "onnx",  # noqa: A002  # the word of the command line
     imgsz: tuple[int, int] | Sequence[tuple[int, int]] | None = None,
+    span: tuple[tuple[int, int], tuple[int, int]] | None = None,
     precision: Precision = "fp32",
     opset: int = 18,
     batch: int = 1,
@@ -79,7 +80,9 @@ def export(
         output: File to write; its manifest goes beside it with the suffix ``.json``. A folder for ``"triton-repo"``.
         format: ``"onnx"``, ``"ort"``, ``"tensorrt-rtx"`` (built without a GPU), ``"tensorrt"`` (built on the device)
             or ``"triton-repo"``.
-        imgsz: Height and width in pixels, by default 480 × 640; several for a dynamic engine's profile.
+        imgsz: Height and width in pixels, by default 480 × 640; several for an engine of free size, which gets an
+            optimisation profile for each.
+        span: Smallest and largest height and width of an engine of free size with one profile, for all between.
         precision: Precision of the graph; inputs and output stay fp32.
         opset: ONNX opset, 18 to 21.
         batch: Image pairs an inference.
@@ -113,7 +116,7 @@ def export(
     """
     source = resolve(model, weights=weights, config=config, untrained=untrained, inputs=len(input_names))
     graph = None if source.graph is None else load_graph(source.graph)
-    given = _Given(imgsz, batch, dynamic, tuple(input_names), None if channels is None else tuple(channels))
+    given = _Given(imgsz, span, batch, dynamic, tuple(input_names), None if channels is None else tuple(channels))
     options = (workspace_mib, timing_cache, hardware_compatible, version_compatible)
     request = ExportRequest(
         Path(output),
@@ -140,6 +143,7 @@ class _Given:
     """What the caller says of shapes; a network takes it, a finished graph must agree."""
 
     imgsz: tuple[int, int] | Sequence[tuple[int, int]] | None
+    span: tuple[tuple[int, int], tuple[int, int]] | None
     batch: int
     dynamic: bool
     names: tuple[str, ...]
@@ -149,6 +153,7 @@ class _Given:
 def _shapes_of_network(source: Source, given: _Given) -> dict[str, Any]:
     return {
         "sizes": sizes_of(given.imgsz, multiple=source.size_multiple, smallest=source.min_size),
+        "span": _span(source, given),
         "batch": given.batch,
         "dynamic": given.dynamic,
         "names": given.names,
@@ -168,12 +173,20 @@ def _shapes_of_graph(source: Source, graph: onnx.ModelProto, given: _Given) -> d
         raise UsageError(f"{source.name} is a graph for batches of {found.batch}: leave --batch out")
     return {
         "sizes": sizes,
+        "span": _span(source, given),
         "batch": found.batch or given.batch,
         "dynamic": found.imgsz is None,
         "names": found.names,
         "output_name": found.output,
         "channels": found.channels,
     }
+
+
+def _span(source: Source, given: _Given) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if given.span is None:
+        return None
+    smallest, largest = sizes_of(given.span, multiple=source.size_multiple, smallest=source.min_size)
+    return smallest, largest
 
 
 def _engine_options(format: ExportFormat, targets: tuple[str, ...], *options: Any) -> EngineOptions | None:  # noqa: A002

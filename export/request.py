@@ -36,7 +36,8 @@ class ExportRequest:
     Attributes:
         output: File to write, or folder for a model repository.
         format: What to write.
-        sizes: Heights and widths in pixels: one, or several that a dynamic engine's profile spans.
+        sizes: Heights and widths in pixels: one, or several of an engine, which gets a profile for each.
+        span: Smallest and largest height and width of an engine whose one profile spans them.
         batch: Image pairs an inference.
         dynamic: Leave height and width free.
         precision: Precision of the graph.
@@ -53,6 +54,7 @@ class ExportRequest:
     output: Path
     format: ExportFormat
     sizes: tuple[tuple[int, int], ...]
+    span: tuple[tuple[int, int], tuple[int, int]] | None = None
     batch: int = 1
     dynamic: bool = False
     precision: Precision = "fp32"
@@ -80,9 +82,36 @@ class ExportRequest:
             raise UsageError(f"--batch must lie in 1 to {_LARGEST_BATCH}, not {self.batch}")
         if len(self.sizes) > 1 and not self.dynamic:
             raise UsageError("several --imgsz are for a graph of free size: add --dynamic, or give one")
+        self._check_span()
         if self.lower == "keep" and self.engine is not None:
             raise UsageError("--lower-dft keep leaves DFT operators, which TensorRT does not have; leave it out")
         self._check_inputs()
+
+    def _check_span(self) -> None:
+        if self.span is None:
+            return
+        if not self.dynamic or self.engine is None or len(self.sizes) > 1:
+            raise UsageError(
+                "--min-imgsz and --max-imgsz span the sizes of an engine: give them with --dynamic, an engine's "
+                "--format and the one --imgsz that is used most"
+            )
+        smallest, usual, largest = self.span[0], self.sizes[0], self.span[1]
+        if any(not low <= side <= high for low, side, high in zip(smallest, usual, largest, strict=True)):
+            raise UsageError(f"--imgsz {usual} must lie between --min-imgsz {smallest} and --max-imgsz {largest}")
+
+    def profile_sizes(self) -> list[tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]:
+        """Smallest, usual and largest size of each profile of an engine."""
+        if self.span is not None:
+            return [(self.span[0], self.sizes[0], self.span[1])]
+        return [(size, size, size) for size in self.sizes]
+
+    def size_words(self) -> list[str]:
+        """The sizes as words of a command line."""
+        words = ["--dynamic"] if self.dynamic else []
+        words += ["--imgsz", *(str(side) for size in self.sizes for side in size)]
+        if self.span is not None:
+            words += ["--min-imgsz", *map(str, self.span[0]), "--max-imgsz", *map(str, self.span[1])]
+        return words
 
     def _check_inputs(self) -> None:
         names, given = (*self.names, self.output_name), ", ".join(self.names)

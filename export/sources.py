@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgefuse import models, zoo
-from edgefuse.errors import MissingDependencyError, UsageError
+from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.manifest import Manifest, Precision, manifest_path, sha256_file, verify
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Source", "resolve"]
+
+_LONGEST_RECORD = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,12 @@ def resolve(
     if config:
         raise UsageError("config belongs to a model's name; the given module is built already")
     network = copy.deepcopy(model)
-    origin = _load(network, weights) if weights is not None else {"origin": "the given module"}
     name = f"{type(model).__module__}:{type(model).__qualname__}"
-    return _from_network(name, network, {}, origin)
+    if weights is None:
+        return _from_network(name, network, {}, {"origin": "the given module"})
+    header = _header(Path(weights))
+    source = _from_network(name, network, {}, _load(network, weights))
+    return replace(source, recipe=header.recipe, training=header.training)
 
 
 def _refuse_with_graph(text: str, **options: Any) -> None:
@@ -126,22 +131,32 @@ def _named(
     if ":" not in name and name not in models.names():
         known = ", ".join(models.names())
         raise UsageError(f"unknown model {name!r}: give one of {known}, package.module:Class, or an .onnx file")
-    if weights is None and not untrained:
+    shipped_weights = weights is None and not untrained
+    if shipped_weights:
         weights = zoo.weights(name)
     if weights is None and not untrained:
         raise UsageError(
             f"{name} ships without weights: give --weights FILE, or --untrained to export it as initialised"
         )
-    metadata = _metadata(Path(weights)) if weights is not None else {}
-    if not config and metadata.get("model") == name and metadata.get("config"):
-        config = json.loads(metadata["config"])
+    header = _header(Path(weights)) if weights is not None else _Header()
+    if not config and header.model == name:
+        config = header.config
     network = _create(name, config, inputs=inputs)
-    origin = {"origin": "untrained", "licence": "Apache-2.0"} if weights is None else _load(network, weights)
+    try:
+        origin = {"origin": "untrained", "licence": "Apache-2.0"} if weights is None else _load(network, weights)
+    except ArtifactError as error:
+        if not shipped_weights:
+            raise
+        settings = ", ".join(f"{key}={value}" for key, value in config.items())
+        raise UsageError(
+            f"the weights that come with {name} are for its default settings, not for {settings}: give --weights FILE, "
+            "or --untrained to export it as initialised"
+        ) from error
     source = _from_network(name, network, config, origin)
-    shipped = zoo.bundled().get(name)
+    shipped = zoo.installed().get(name)
     if weights is not None and shipped is not None and Path(weights) == zoo.weights(name):
         return _with_training(source, Manifest.load(manifest_path(shipped)))
-    return replace(source, recipe=metadata.get("recipe"))
+    return replace(source, recipe=header.recipe, training=header.training)
 
 
 def _with_training(source: Source, known: Manifest) -> Source:
@@ -164,19 +179,48 @@ def _create(name: str, config: dict[str, Any], *, inputs: int) -> nn.Module:
     return network
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    """The strings in a safetensors file's header; empty for other files."""
+@dataclass(frozen=True)
+class _Header:
+    """What ``edgefuse train`` leaves in the header of the weights that it writes; empty for other files."""
+
+    model: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    recipe: str | None = None
+    training: dict[str, Any] | None = None
+
+
+def _header(path: Path) -> _Header:
     if path.suffix != ".safetensors" or not path.is_file():
-        return {}
+        return _Header()
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise MissingDependencyError.for_package("safetensors", extra="train", purpose="read weights") from error
     try:
         with safe_open(path, framework="np") as stream:
-            return dict(stream.metadata() or {})
+            metadata = dict(stream.metadata() or {})
     except (SafetensorError, OSError):  # reading the tensors says what is wrong
-        return {}
+        return _Header()
+    return _Header(
+        metadata.get("model"),
+        _object(path, metadata, "config") or {},
+        metadata.get("recipe"),
+        _object(path, metadata, "training"),
+    )
+
+
+def _object(path: Path, metadata: dict[str, str], key: str) -> dict[str, Any] | None:
+    """A JSON object in the header, which a manifest must be able to hold."""
+    text = metadata.get(key)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text) if len(text) <= _LONGEST_RECORD else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path}: {key!r} in its header is no JSON object of at most {_LONGEST_RECORD} characters")
+    return found
 
 
 def _load(network: nn.Module, weights: str | os.PathLike[str]) -> dict[str, Any]:

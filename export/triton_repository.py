@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import onnx
+
 from edgefuse.errors import InputError, UsageError
 from edgefuse.export.artifact import Artifact, write_artifact
 from edgefuse.manifest import Manifest, write_atomically
@@ -37,22 +39,22 @@ def write_repository(folder: Path, graph: bytes, manifest: Manifest, *, overwrit
     try:
         (place / _VERSION).mkdir(parents=True, exist_ok=True)
         artifact = write_artifact(place / _VERSION / "model.onnx", graph, manifest, overwrite=overwrite)
-        write_atomically(place / "config.pbtxt", _configuration(name, manifest).encode())
+        configuration = _configuration(name, onnx.load_model_from_string(graph))
+        write_atomically(place / "config.pbtxt", configuration.encode())
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return artifact
 
 
-def _configuration(name: str, manifest: Manifest) -> str:
+def _configuration(name: str, graph: onnx.ModelProto) -> str:
     """The server's description of the model; ``max_batch_size: 0`` means that shapes hold the batch themselves."""
-    height, width = manifest.imgsz or (-1, -1)
-    dims = f"[ {manifest.batch or -1}, 1, {height}, {width} ]"
-    inputs = ",\n".join(_tensor(one, dims) for one in manifest.inputs)
-    return (
-        f'name: "{name}"\nbackend: "onnxruntime"\nmax_batch_size: 0\n'
-        f"input [\n{inputs}\n]\noutput [\n{_tensor(manifest.output, dims)}\n]\n"
-    )
+    stored = {tensor.name for tensor in graph.graph.initializer}
+    inputs = ",\n".join(_tensor(value) for value in graph.graph.input if value.name not in stored)
+    outputs = ",\n".join(map(_tensor, graph.graph.output))
+    return f'name: "{name}"\nbackend: "onnxruntime"\nmax_batch_size: 0\ninput [\n{inputs}\n]\noutput [\n{outputs}\n]\n'
 
 
-def _tensor(name: str, dims: str) -> str:
+def _tensor(value: onnx.ValueInfoProto) -> str:
+    sizes = [str(dim.dim_value) if dim.HasField("dim_value") else "-1" for dim in value.type.tensor_type.shape.dim]
+    name, dims = value.name, f"[ {', '.join(sizes)} ]"
     return f'  {{\n    name: "{name}"\n    data_type: TYPE_FP32\n    dims: {dims}\n  }}'

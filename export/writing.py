@@ -64,23 +64,28 @@ def _write_engine(request: ExportRequest, engine: EngineOptions, checked: Checke
         checked.manifest,
         format=engine.kind,
         targets=built.targets,
-        builder={**checked.manifest.builder, engine.kind: built.version},
+        builder={
+            **checked.manifest.builder,
+            engine.kind: built.version,
+            # The runner lets such an engine bring its own runtime.
+            **({"version_compatible": "yes"} if engine.version_compatible else {}),
+            "sizes": shlex.join(request.size_words()),
+        },
         parity=parity,
     )
     return write_artifact(request.output, built.plan, manifest, overwrite=request.overwrite)
 
 
 def _profiles(request: ExportRequest, manifest: Manifest) -> list[Profile]:
-    """The range of sizes of a graph that leaves them free."""
+    """The ranges of sizes of a graph that leaves them free."""
     if manifest.imgsz is not None:
         return []
-    heights, widths = zip(*request.sizes, strict=True)
-    spans = ((min(heights), min(widths)), request.sizes[0], (max(heights), max(widths)))
     return [
         {
             name: tuple((request.batch, channels, *size) for size in spans)  # type: ignore[misc]
             for name, channels in zip(manifest.inputs, request.channels, strict=True)
         }
+        for spans in request.profile_sizes()
     ]
 
 
@@ -97,7 +102,7 @@ def build_command(request: ExportRequest, graph: str) -> str:
     engine = request.engine
     words = ["edgefuse", "export", graph, "--format", request.format, "--output", request.output.name]
     if request.dynamic:
-        words += ["--dynamic", *(word for size in request.sizes for word in ("--imgsz", *map(str, size)))]
+        words += request.size_words()
     if engine is not None and engine.workspace_mib is not None:
         words += ["--workspace", str(engine.workspace_mib)]
     if engine is not None and engine.timing_cache is not None:

@@ -213,6 +213,9 @@ def test_model_repository_has_the_server_s_layout(graph: Path, tmp_path: Path) -
     assert all(f'name: "{name}"' in text for name in ("ir", "vis", "fused"))
     with pytest.raises(InputError, match="--overwrite"):
         export(graph, repository, format="triton-repo")
+    one = {"input_names": ["vis"], "channels": [3], "dynamic": True, "imgsz": (8, 8)}
+    export(Colour(), repository, format="triton-repo", **one)  # type: ignore[arg-type]
+    assert (repository / "Colour" / "config.pbtxt").read_text().count("dims: [ 1, 3, -1, -1 ]") == 2
 
 
 def test_free_size_takes_any_multiple(tmp_path: Path) -> None:
@@ -222,9 +225,27 @@ def test_free_size_takes_any_multiple(tmp_path: Path) -> None:
     for size in ((8, 8), (40, 12)):
         assert run(free.path, *images(size)).shape == (1, 1, *size)
     pytest.importorskip("tensorrt_rtx")
-    spans = [(16, 24), (8, 8), (64, 64)]
-    engine = export(free.path, tmp_path / "spans.rtx", format="tensorrt-rtx", imgsz=spans, targets=("sm_86",))
+    span, one = ((8, 8), (64, 64)), {"format": "tensorrt-rtx", "targets": ("sm_86",), "dynamic": True}
+    engine = export(free.path, tmp_path / "span.rtx", imgsz=(16, 24), span=span, **one)  # type: ignore[arg-type]
     assert engine.manifest.imgsz is None
+    assert engine.manifest.builder["sizes"] == "--dynamic --imgsz 16 24 --min-imgsz 8 8 --max-imgsz 64 64"
+    several = export(free.path, tmp_path / "two.rtx", imgsz=[(16, 24), (8, 8)], **one)  # type: ignore[arg-type]
+    assert several.manifest.builder["sizes"] == "--dynamic --imgsz 16 24 8 8"
+    # A profile more is bytes more: one of each size, not one for all between.
+    single = export(free.path, tmp_path / "one.rtx", imgsz=(16, 24), **one)  # type: ignore[arg-type]
+    assert several.manifest.size_bytes > single.manifest.size_bytes
+
+
+def test_the_command_for_the_device_holds_every_size(tmp_path: Path) -> None:
+    """As it is typed: several sizes after one --imgsz, or a span."""
+    if "tensorrt" in sys.modules:
+        pytest.skip("TensorRT is installed")
+    one = {"format": "tensorrt", "dynamic": True, "overwrite": True}
+    with pytest.raises(MissingDependencyError, match=r"--output x\.plan --dynamic --imgsz 16 24 8 8$"):
+        export(Plain(), tmp_path / "x.plan", imgsz=[(16, 24), (8, 8)], **one)  # type: ignore[arg-type]
+    command = r"--output x\.plan --dynamic --imgsz 16 24 --min-imgsz 8 8 --max-imgsz 64 64$"
+    with pytest.raises(MissingDependencyError, match=command):
+        export(Plain(), tmp_path / "x.plan", imgsz=(16, 24), span=((8, 8), (64, 64)), **one)  # type: ignore[arg-type]
 
 
 def test_batch_is_part_of_the_graph(tmp_path: Path) -> None:
@@ -325,6 +346,8 @@ def test_folder_that_cannot_be_written_is_named(graph: Path, tmp_path: Path) -> 
         ({"imgsz": (10, 12)}, "multiples of 4, at least 8; take --imgsz 12 12"),
         ({"imgsz": (0, 8)}, "from 1 to 8192"),
         ({"imgsz": [(8, 8), (16, 16)]}, "add --dynamic"),
+        ({"span": ((8, 8), (16, 16)), "dynamic": True}, "span the sizes of an engine"),
+        ({"span": ((8, 10), (16, 16))}, "multiples of 4"),
         ({"batch": 0}, "--batch must lie in 1 to"),
         ({"opset": 17}, "18, 19, 20, 21"),
         ({"input_names": ("ir", "ir")}, "--input-names"),

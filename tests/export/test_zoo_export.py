@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "angularfuse": {"widths": [4, 4, 8, 8], "blocks": 1},
     "dfecf": {},
     "lite": {"channels": 8},
+    "lite-plus": {"channels": 8},
     "rpfnet": {"variant": "paper", "channels": 8},
     "sspfusion": {"widths": [8, 16, 24], "refining_blocks": 1, "decoder_blocks": [1, 1, 1]},
 }

@@ -20,13 +20,16 @@ from pathlib import Path
 CLASSES = (
     "Builder",
     "BuilderFlag",
+    "DataType",
     "HardwareCompatibilityLevel",
     "IBuilderConfig",
     "ICudaEngine",
     "IExecutionContext",
     "IHostMemory",
+    "ILogger",
     "INetworkDefinition",
     "IOptimizationProfile",
+    "IRuntimeConfig",
     "ITimingCache",
     "Logger",
     "MemoryPoolType",
@@ -34,6 +37,7 @@ CLASSES = (
     "OnnxParser",
     "ParserError",
     "Runtime",
+    "TensorIOMode",
 )
 LIST_NAMES = """
 import json, sys
