@@ -4,6 +4,7 @@ from edgefuse.calibrate.auto import AutoMatch, find_homography
 from edgefuse.calibrate.boards import BoardKind, find_board, from_boards
 from edgefuse.calibrate.calibration import METHODS, Calibration, Method
 from edgefuse.calibrate.points import from_points, reprojection_rms
+from edgefuse.calibrate.timing import TimeOffset, find_time_offset
 
 __all__ = [
     "METHODS",
@@ -11,8 +12,10 @@ __all__ = [
     "BoardKind",
     "Calibration",
     "Method",
+    "TimeOffset",
     "find_board",
     "find_homography",
+    "find_time_offset",
     "from_boards",
     "from_points",
     "reprojection_rms",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgefuse.arrays import Image
 from edgefuse.errors import UsageError
 from edgefuse.stream.profiles import ThermalProfile
-from edgefuse.thermal import HIGH_PERCENTILE, LOW_PERCENTILE, SMALLEST_SPAN_COUNTS, to_unit
+from edgefuse.thermal import HIGH_PERCENTILE, LOW_PERCENTILE, SMALLEST_SPAN_COUNTS
 
 __all__ = ["AGC_MODES", "AgcMode", "FixedRange", "GainRange", "ThermalAgc"]
 
@@ -150,17 +150,25 @@ class ThermalAgc:
         Returns:
             ``(H, W)`` float32 in [0, 1].
         """
-        if ir.dtype == np.uint8 and self._fixed is None:
-            return self._equalised(to_unit(ir))
-        gain = self.update(ir, at_seconds)
-        unit = _scaled(ir, gain)
-        return self._equalised(unit)
+        picture, gain = self.picture(ir, at_seconds)
+        return _scaled(picture, gain)
 
-    def _equalised(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    def picture(self, ir: Image, at_seconds: float) -> tuple[Image, GainRange]:
+        """What is left to do for who reads the frame anyway: map a range to [0, 1] and clip.
+
+        Args:
+            ir: ``(H, W)`` uint8 or uint16.
+            at_seconds: Its capture time.
+
+        Returns:
+            The frame itself, or with local contrast a uint16 one, and the counts that become 0 and 1.
+        """
+        gain = self.update(ir, at_seconds)
         if self._mode != "clahe":
-            return unit
+            return ir, gain
         # In 16 bits: in 8 the stretched valleys of the histogram would show as steps.
-        return self._clahe.apply((unit * 65535.0 + 0.5).astype(np.uint16)).astype(np.float32) * np.float32(1 / 65535)
+        counts = (_scaled(ir, gain) * np.float32(65535.0) + np.float32(0.5)).astype(np.uint16)
+        return self._clahe.apply(counts), GainRange(0.0, 65535.0)
 
 
 def _scaled(ir: Image, gain: GainRange) -> NDArray[np.float32]:

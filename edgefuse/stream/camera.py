@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -36,6 +36,7 @@ _DRAWING_SECONDS = 60.0
 _BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _HEALTHY_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+_RATE_FRAMES = 31
 
 
 @dataclass
@@ -52,7 +53,7 @@ class CameraStatus:
         exit_code: Exit code of the class of that error.
         last_seconds: Monotonic time at which the last frame came.
         changed_seconds: Capture time of the last picture that differed from the one before.
-        rate_hz: Frames a second, smoothed.
+        rate_hz: Frames a second, over the last thirty.
     """
 
     state: CameraState = "starting"
@@ -109,6 +110,7 @@ class Camera:
         self._ring: Ring | None = None
         self._sequence = 0
         self._last: Frame | None = None
+        self._times: deque[float] = deque(maxlen=_RATE_FRAMES)
         self._thread = threading.Thread(target=self._run, name=f"camera-{config.role}", daemon=True)
 
     def start(self) -> None:
@@ -124,7 +126,9 @@ class Camera:
     def process_id(self) -> int | None:
         """Process that captures now, or None."""
         process = self._process
-        return None if process is None else process.pid
+        with suppress(ValueError):  # it ended, and was closed, just now
+            return None if process is None else process.pid
+        return None
 
     def close(self) -> None:
         """Kill the process and free everything. Closing twice does nothing."""
@@ -225,6 +229,7 @@ class Camera:
             self._ring.close()
         self._ring = Ring(layout)
         self._last = None
+        self._times.clear()
         with self._lock:
             self._status.layout = layout
         _answer(connection, UseRing(self._ring.name))
@@ -235,18 +240,20 @@ class Camera:
             return
         image = self._ring.read(message.slot)
         _answer(connection, message.slot)
-        captured = message.captured_seconds - self.config.offset_seconds
+        offset = self.config.offset_seconds
+        captured = message.captured_seconds - offset
         last = self._last
         same = last is not None and self.config.uri.live and np.array_equal(last.image, image)
         changed = last.changed_seconds if same and last is not None else captured
-        frame = Frame(self.config.role, image, self._sequence, message.pts_seconds, captured, changed)
+        frame = Frame(self.config.role, image, self._sequence, message.pts_seconds, captured, changed, offset)
         self._sequence += 1
         self._last = frame
         with self._lock:
             status, now = self._status, time.monotonic()
-            if last is not None and captured > last.captured_seconds:
-                rate = 1.0 / (captured - last.captured_seconds)
-                status.rate_hz = rate if status.rate_hz is None else status.rate_hz + 0.1 * (rate - status.rate_hz)
+            # Network streams begin with a burst: a mean over many frames soon forgets it.
+            self._times.append(captured)
+            if (span := captured - self._times[0]) > 0.0:
+                status.rate_hz = (len(self._times) - 1) / span
             status.frames += 1
             status.dropped = max(status.dropped, message.dropped)
             status.last_seconds, status.changed_seconds = now, changed

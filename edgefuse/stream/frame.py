@@ -24,6 +24,7 @@ class Frame:
         captured_seconds: When it was captured, on the monotonic clock of the machine, without the camera's offset.
         changed_seconds: Capture time of the first frame with this content. A shutter that is closed repeats
             its last frame, whose age counts from here.
+        offset_seconds: The camera's offset, taken off both times.
     """
 
     role: Role
@@ -32,3 +33,4 @@ class Frame:
     pts_seconds: float | None
     captured_seconds: float
     changed_seconds: float
+    offset_seconds: float = 0.0

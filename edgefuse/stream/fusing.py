@@ -6,21 +6,22 @@ import threading
 import time
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.arrays import Image
 from edgefuse.calibrate import Calibration
 from edgefuse.errors import InputError
-from edgefuse.fuser import Fuser, luminance
-from edgefuse.stream.agc import ThermalAgc
+from edgefuse.fuser import Fuser
+from edgefuse.kernels.warp import PairWarp
+from edgefuse.stream.agc import GainRange, ThermalAgc
 from edgefuse.stream.pairing import Pair
 
 __all__ = ["STAGES", "FusedFrame", "PairFuser", "Registration"]
 
-STAGES = ("pair", "gain", "register", "prepare", "infer", "finish", "total")
-"""``pair`` is from capture to the pair, ``total`` from capture to the finished picture."""
+STAGES = ("pair", "gain", "register", "infer", "finish", "total")
+"""``pair`` is from capture to the pair, ``register`` makes both network inputs in one pass, ``finish`` puts the fused
+luminance into the picture, ``total`` is from capture to the finished picture."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Registration:
 
     def __init__(self, calibration: Calibration | None = None, *, resize: bool = False) -> None:
         self._calibration, self._resize = calibration, resize
-        self._outside: NDArray[np.bool_] | None = None
+        self._warp: PairWarp | None = None
 
     def __call__(self, ir_unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Register one picture.
@@ -72,25 +73,42 @@ class Registration:
         Raises:
             InputError: The sizes are not those of the calibration, or differ without one.
         """
-        size = vis.shape[1], vis.shape[0]
-        if self._calibration is None:
-            if ir_unit.shape == vis.shape[:2]:
-                return ir_unit
-            if not self._resize:
-                raise InputError(
-                    f"infrared is {ir_unit.shape[1]}x{ir_unit.shape[0]}, visible is {size[0]}x{size[1]}: "
-                    "calibrate the cameras (edgefuse calibrate) and give --calibration, or --resize-ir to stretch it"
-                )
-            return np.asarray(cv2.resize(ir_unit, size, interpolation=cv2.INTER_LINEAR), np.float32)
-        self.check(ir_unit, vis)
-        matrix = self._calibration.matrix
-        warped = np.asarray(cv2.warpPerspective(ir_unit, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
-        if self._outside is None:
-            inside = cv2.warpPerspective(np.ones(ir_unit.shape, np.float32), matrix, size, flags=cv2.INTER_LINEAR)
-            self._outside = np.asarray(inside) < 0.999
-        if self._outside.any():
-            warped[self._outside] = luminance(vis)[self._outside]
-        return warped
+        plane: NDArray[np.float32] = self.inputs(ir_unit, vis, gain=GainRange(0.0, 1.0), size=None)[0][0, 0]
+        return plane
+
+    def inputs(
+        self, ir: Image, vis: NDArray[np.uint8], *, gain: GainRange, size: tuple[int, int] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Make the network inputs of a pair: gain, registration, luminance and padding in one pass.
+
+        Args:
+            ir: Infrared frame: uint8, uint16 or float32.  # [h, w]
+            vis: Visible frame.
+            gain: The infrared counts that become 0 and 1.
+            size: Height and width of the inputs; those of ``vis`` where None.
+
+        Returns:
+            Infrared and visible luminance in [0, 1].  # [1, 1, H', W'] each
+
+        Raises:
+            InputError: The sizes are not those of the calibration, or differ without one.
+        """
+        sizes = ir.shape[:2], vis.shape[:2]
+        if self._warp is None or (self._warp.ir_size, self._warp.vis_size) != sizes:
+            self.check(ir, vis)
+            self._warp = self._warp_between(*sizes)
+        return self._warp(ir, vis, low=gain.low, high=gain.high, size=size)
+
+    def _warp_between(self, ir_size: tuple[int, ...], vis_size: tuple[int, ...]) -> PairWarp:
+        sizes = {"ir_size": (ir_size[0], ir_size[1]), "vis_size": (vis_size[0], vis_size[1])}
+        if self._calibration is not None:
+            return PairWarp(self._calibration.matrix, **sizes)
+        if ir_size != vis_size and not self._resize:
+            raise InputError(
+                f"infrared is {ir_size[1]}x{ir_size[0]}, visible is {vis_size[1]}x{vis_size[0]}: "
+                "calibrate the cameras (edgefuse calibrate) and give --calibration, or --resize-ir to stretch it"
+            )
+        return PairWarp.stretching(**sizes)
 
     def check(self, ir: Image, vis: NDArray[np.uint8]) -> None:
         """Refuse sizes that the calibration was not made for: it would warp wrongly without a sign of it."""
@@ -148,16 +166,15 @@ class PairFuser:
         """
         vis = np.asarray(pair.vis.image, np.uint8)
         marks = [time.monotonic()]
-        ir_unit = self._agc(pair.ir.image, pair.ir.captured_seconds)
-        marks.append(time.monotonic())
-        registered = self.registration(ir_unit, vis)
+        picture, gain = self._agc.picture(pair.ir.image, pair.ir.captured_seconds)
         marks.append(time.monotonic())
         with self._lock:
-            inputs = self._fuser.prepare(registered, vis)
+            size = self._fuser.input_size(*vis.shape[:2])
+            inputs = self.registration.inputs(picture, vis, gain=gain, size=size)
             if self._warm_shape != vis.shape:  # the first run of a shape allocates; it must not count as a stage
                 self._fuser.runner.infer(*inputs)
                 self._warm_shape = vis.shape
-                marks = [time.monotonic()] * 3
+                marks = [time.monotonic()] * 2
             marks.append(time.monotonic())
             plane = self._fuser.runner.infer(*inputs)
             marks.append(time.monotonic())
@@ -169,4 +186,5 @@ class PairFuser:
         stages["pair"] = (marks[0] - pair.vis.captured_seconds) * 1e3
         stages["total"] = (marks[-1] - pair.vis.captured_seconds) * 1e3
         number, self._number = self._number, self._number + 1
-        return FusedFrame(pair, fused, registered, number, stages, rate_hz)
+        ir_unit = inputs[0][0, 0, : vis.shape[0], : vis.shape[1]]
+        return FusedFrame(pair, fused, ir_unit, number, stages, rate_hz)

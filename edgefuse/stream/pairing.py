@@ -206,7 +206,9 @@ class Pairer:
         skew = math.inf if nearest is None else abs(nearest.captured_seconds - vis.captured_seconds)
         # Once the infrared stream is past this moment nothing nearer will come.
         past = bool(self._ir) and self._ir[-1].captured_seconds >= vis.captured_seconds
-        late = self._live and self._clock() - vis.captured_seconds > self._max_skew
+        # A long skew at a high rate would fill the queue before its time is over, and drop every frame.
+        waited = self._clock() - vis.captured_seconds > self._max_skew or len(self._vis) >= _QUEUE_FRAMES
+        late = self._live and waited
         near = self._live and self._mode == "freshest" and skew <= self._max_skew / 2
         if not (past or late or near or self._ir_ended):
             return "wait"

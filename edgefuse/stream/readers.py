@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,9 @@ from edgefuse.errors import InputError, MissingDependencyError
 from edgefuse.images import LARGEST_IMAGE_PIXELS, read_ir, read_vis
 from edgefuse.pairs import IMAGE_SUFFIXES
 from edgefuse.stream.config import CameraConfig
+from edgefuse.stream.gstreamer import is_sixteen_bits, opened_pipeline, source_pipeline
 
-__all__ = ["RawFrame", "read_frames"]
+__all__ = ["RawFrame", "read_frames", "unflattened"]
 
 _DEFAULT_RATE_HZ = 30.0
 _V4L2_FORMATS = {"y16": "Y16 ", "grey": "GREY", "yuyv": "YUYV", "mjpg": "MJPG", "nv12": "NV12"}
@@ -56,8 +58,10 @@ def read_frames(config: CameraConfig) -> Iterator[RawFrame]:
         return _still_frames(config)
     if kind == "recording":
         return _recording(config)
-    if kind in ("v4l2", "csi", "gst"):
-        return _device(config)
+    if kind == "v4l2":
+        return _device(config, _open_v4l2(config))
+    if kind in ("csi", "gst"):
+        return _gstreamer(config)
     return _media(config)
 
 
@@ -106,8 +110,10 @@ def _still_frames(config: CameraConfig) -> Iterator[RawFrame]:
 def _recording(config: CameraConfig) -> Iterator[RawFrame]:
     from edgefuse.stream.recording import read_recording
 
+    stamped = config.uri.options.get("times") == "stamped"
     for frame in read_recording(config.uri.target, config.role):
-        yield RawFrame(frame.image, frame.pts_seconds, frame.captured_seconds)
+        offset = frame.offset_seconds if stamped else 0.0
+        yield RawFrame(frame.image, frame.pts_seconds, frame.captured_seconds + offset)
 
 
 def _frame_paths(target: str) -> list[Path]:
@@ -120,9 +126,8 @@ def _frame_paths(target: str) -> list[Path]:
     return [Path(path) for match, path in sorted(found, key=lambda item: [int(part) for part in item[0].groups()])]
 
 
-def _device(config: CameraConfig) -> Iterator[RawFrame]:
-    """V4L2 by OpenCV; CSI cameras and pipelines by an OpenCV that was built with GStreamer."""
-    capture = _open_v4l2(config) if config.uri.kind == "v4l2" else _open_gstreamer(config)
+def _device(config: CameraConfig, capture: cv2.VideoCapture) -> Iterator[RawFrame]:
+    """What OpenCV captures: V4L2, and pipelines where it was built with GStreamer."""
     try:
         while True:
             if not capture.grab():
@@ -132,9 +137,34 @@ def _device(config: CameraConfig) -> Iterator[RawFrame]:
             decoded, image = capture.retrieve()
             if not decoded or image is None:
                 continue
-            yield RawFrame(np.asarray(image), None, stamp if abs(now - stamp) < _CLOCK_SLACK_SECONDS else now)
+            size = (round(capture.get(prop)) for prop in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+            picture = unflattened(np.asarray(image), *size)
+            # A finished picture of a thermal camera that gives nothing but colour.
+            if config.role == "ir" and picture.ndim == 3 and picture.shape[2] == 3:
+                picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
+            yield RawFrame(picture, None, stamp if abs(now - stamp) < _CLOCK_SLACK_SECONDS else now)
     finally:
         capture.release()
+
+
+def unflattened(image: Image, height: int, width: int) -> Image:
+    """Give a raw V4L2 frame its lines back, which OpenCV 4.11 lays out as one (opencv/opencv#27166).
+
+    Args:
+        image: What OpenCV captured.
+        height: Of the frame.
+        width: Of the frame.
+
+    Returns:
+        Any other picture as it is; one line of H·W bytes as ``(H, W)``, of 2·H·W bytes as ``(H, W)`` uint16: counts, or
+        the bytes of YUYV that hold counts.
+    """
+    if min(image.shape[:2]) != 1 or height <= 1:
+        return image
+    line = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
+    if line.size == height * width:
+        return line.reshape(height, width)
+    return line.view("<u2").reshape(height, width) if line.size == 2 * height * width else image
 
 
 def _open_v4l2(config: CameraConfig) -> cv2.VideoCapture:
@@ -160,29 +190,31 @@ def _open_v4l2(config: CameraConfig) -> cv2.VideoCapture:
     if uri.number("rate", 0.0):
         capture.set(cv2.CAP_PROP_FPS, uri.number("rate", 0.0))
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
+    # A driver that has not the format takes another one without an error.
+    given = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
+    if name in _RAW_FORMATS and given != _V4L2_FORMATS[name]:
+        capture.release()
+        raise InputError(
+            f"{uri.shown}: it does not give {name} but {given!r} (v4l2-ctl -d {device} --list-formats-ext)"
+        )
     return capture
 
 
-def _open_gstreamer(config: CameraConfig) -> cv2.VideoCapture:
-    uri = config.uri
-    if not any(line.split(":")[1].strip().startswith("YES") for line in _gstreamer_lines()):
-        raise MissingDependencyError(
-            f"{uri.shown}: this OpenCV has no GStreamer; use JetPack's python3-opencv, or an rtsp:// or v4l2:// source"
-        )
-    pipeline = uri.target
-    if uri.kind == "csi":
-        height, width = uri.size() or (720, 1280)
-        rate = int(uri.number("rate", _DEFAULT_RATE_HZ))
-        pipeline = (
-            f"nvarguscamerasrc sensor-id={int(uri.target or 0)} ! "
-            f"video/x-raw(memory:NVMM),width={width},height={height},framerate={rate}/1 ! "
-            "nvvidconv ! video/x-raw,format=BGRx ! videoconvert ! video/x-raw,format=BGR ! "
-            "appsink drop=true max-buffers=2"
-        )
-    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
-    if not capture.isOpened():
-        raise InputError(f"{uri.shown}: GStreamer cannot open it")
-    return capture
+def _gstreamer(config: CameraConfig) -> Iterator[RawFrame]:
+    """A pipeline, by OpenCV where it was built with GStreamer, as JetPack's is; otherwise by gst-launch-1.0."""
+    if any(line.split(":")[1].strip().startswith("YES") for line in _gstreamer_lines()):
+        conversion = "" if is_sixteen_bits(config) else "videoconvert ! video/x-raw,format=BGR ! "
+        sink = f"{conversion}appsink drop=true max-buffers=2"
+        capture = cv2.VideoCapture(f"{source_pipeline(config)} ! {sink}", cv2.CAP_GSTREAMER)
+        if not capture.isOpened():
+            raise InputError(f"{config.uri.shown}: GStreamer cannot open it")
+        yield from _device(config, capture)
+        return
+    av = _pyav("read GStreamer pipelines")
+    sixteen_bits = is_sixteen_bits(config)
+    with opened_pipeline(av, config) as container:
+        for raw in _frames(av, container, config):
+            yield raw._replace(image=raw.image.view("<u2")) if sixteen_bits else raw
 
 
 def _gstreamer_lines() -> list[str]:
@@ -191,17 +223,11 @@ def _gstreamer_lines() -> list[str]:
 
 def _media(config: CameraConfig) -> Iterator[RawFrame]:
     """Files and network streams by PyAV; files by OpenCV too, where PyAV is missing and 8 bits are enough."""
-    try:
-        import av
-    except ImportError as error:
-        if config.uri.kind == "file" and config.profile is None:
-            yield from _file_by_opencv(config)
-            return
-        raise MissingDependencyError.for_package(
-            "av", extra="stream", purpose="read network streams and 16-bit video"
-        ) from error
-    av.logging.set_level(av.logging.PANIC)  # its messages print URLs with their passwords
     uri = config.uri
+    if uri.kind == "file" and config.profile is None and find_spec("av") is None:
+        yield from _file_by_opencv(config)
+        return
+    av = _pyav("read network streams and 16-bit video")
     if uri.kind == "file" and not Path(uri.target).is_file():
         raise InputError(f"{uri.shown}: no such file")
     offset_seconds = 0.0
@@ -210,6 +236,15 @@ def _media(config: CameraConfig) -> Iterator[RawFrame]:
         if uri.live or uri.number("loop", 0.0) == 0.0:
             return
         offset_seconds = last
+
+
+def _pyav(purpose: str) -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise MissingDependencyError.for_package("av", extra="stream", purpose=purpose) from error
+    av.logging.set_level(av.logging.PANIC)  # its messages print URLs with their passwords
+    return av
 
 
 def _decode(av: Any, config: CameraConfig, offset_seconds: float) -> Any:
@@ -224,20 +259,29 @@ def _decode(av: Any, config: CameraConfig, offset_seconds: float) -> Any:
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{uri.shown}: cannot open it ({_reason(error)})") from error
     with container:
-        if not container.streams.video:
-            raise InputError(f"{uri.shown}: no video in it")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO" if uri.kind == "file" else "SLICE"
-        step = 1.0 / (uri.number("rate", 0.0) or float(stream.average_rate or 0) or _DEFAULT_RATE_HZ)
-        first, pts = None, offset_seconds
-        for number, frame in enumerate(_decoded(av, container, config)):
-            if frame.time is not None and not uri.number("rate", 0.0):
-                first = frame.time if first is None else first
-                pts = offset_seconds + frame.time - first
-            else:
-                pts = offset_seconds + number * step
-            yield RawFrame(_array(frame, config), pts, None)
-        return pts + step
+        try:
+            return (yield from _frames(av, container, config, offset_seconds))
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{uri.shown}: it broke off ({_reason(error)})") from error
+
+
+def _frames(av: Any, container: Any, config: CameraConfig, offset_seconds: float = 0.0) -> Any:
+    """Give the frames of an open container; returns the time behind the last one."""
+    uri = config.uri
+    if not container.streams.video:
+        raise InputError(f"{uri.shown}: no video in it")
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO" if uri.kind == "file" else "SLICE"
+    step = 1.0 / (uri.number("rate", 0.0) or float(stream.average_rate or 0) or _DEFAULT_RATE_HZ)
+    first, pts = None, offset_seconds
+    for number, frame in enumerate(_decoded(av, container, config)):
+        if frame.time is not None and not uri.number("rate", 0.0):
+            first = frame.time if first is None else first
+            pts = offset_seconds + frame.time - first
+        else:
+            pts = offset_seconds + number * step
+        yield RawFrame(_array(frame, config), pts, None)
+    return pts + step
 
 
 def _decoded(av: Any, container: Any, config: CameraConfig) -> Iterator[Any]:

@@ -51,6 +51,7 @@ def read_recording(folder: str | os.PathLike[str], role: Role) -> Iterator[Frame
             None if pts is None else float(pts),
             float(entry["captured_seconds"]),
             float(entry["changed_seconds"]),
+            float(entry["offset_seconds"]),
         )
 
 
@@ -60,6 +61,7 @@ def _entry(path: Path, lines: list[str], number: int, line: str) -> dict[str, An
         if entry["version"] != FORMAT_VERSION:
             raise InputError(f"{path}: version {entry['version']} of a recording; this edgefuse reads {FORMAT_VERSION}")
         float(entry["captured_seconds"]), float(entry["changed_seconds"]), int(entry["sequence"]), entry["file"]
+        float(entry.setdefault("offset_seconds", 0.0))  # recordings of before it was noted
         return {"pts_seconds": None, **entry}
     except (ValueError, KeyError, TypeError) as error:
         if number == len(lines) - 1:

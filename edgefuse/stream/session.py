@@ -20,7 +20,7 @@ from edgefuse.stream.frame import Frame
 from edgefuse.stream.fusing import STAGES, FusedFrame, PairFuser, Registration
 from edgefuse.stream.histogram import LatencyHistogram
 from edgefuse.stream.outputs import Output, OutputThread, RawRecorder
-from edgefuse.stream.pairing import Mode, Pairer
+from edgefuse.stream.pairing import Mode, Pair, Pairer
 from edgefuse.stream.palettes import box_celsius
 
 __all__ = ["Session", "StreamOptions"]
@@ -86,11 +86,12 @@ class Session:
         self.latest: FusedFrame | None = None
         self.frames = 0
         self.held = 0
+        self.error: str | None = None
+        self._refused = 0
         calibration = None if pair.calibration is None else Calibration.load(pair.calibration)
         if calibration is not None:
-            offset = pair.ir.offset_seconds + calibration.time_offset_seconds
-            pair = replace(pair, ir=replace(pair.ir, offset_seconds=offset))
-        recorded = not pair.ir.uri.live and not pair.vis.uri.live
+            pair = replace(pair, ir=_with_time_offset(pair.ir, calibration))
+        self._recorded = recorded = not pair.ir.uri.live and not pair.vis.uri.live
         every = self.options.mode == "every"
         self._pair_fuser = PairFuser(
             fuser,
@@ -115,10 +116,11 @@ class Session:
             )
             for config in (pair.ir, pair.vis)
         }
-        self._outputs = [OutputThread(output, every=every) for output in outputs]
+        self._stop = threading.Event()
+        wait_until = self._stop if every and recorded else None
+        self._outputs = [OutputThread(output, every=every, wait_until=wait_until) for output in outputs]
         self._stages = {name: LatencyHistogram() for name in (*STAGES, "skew")}
         self._failure: Exception | None = None
-        self._stop = threading.Event()
         self._began = time.monotonic()
         self._first: float | None = None
         self._drops_at_warm: Counter[str] | None = None
@@ -151,6 +153,10 @@ class Session:
         """Go on with another geometry, from the next picture on."""
         self._pair_fuser.registration = Registration(calibration)
 
+    def clear_stages(self) -> None:
+        """Count the stages from now on, as after a warm-up."""
+        self._stages = {name: LatencyHistogram() for name in self._stages}
+
     def run(self, on_second: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
         """Run until the sources end, a limit is reached or ``stop`` is called.
 
@@ -161,7 +167,8 @@ class Session:
             The summary: :meth:`status` at the end.
 
         Raises:
-            InputError: A source failed for good, or the frames do not fit each other.
+            InputError: A source failed for good, or the first frames do not fit each other. Later ones of live
+                cameras that do not are passed over and counted as ``refused``.
             MissingDependencyError: A source needs something that is not installed.
         """
         self._began = time.monotonic()
@@ -171,8 +178,7 @@ class Session:
         while not self._done():
             pair = self._pairer.next(0.1)
             if pair is not None:
-                rate = self._cameras["vis"].status().rate_hz or _DEFAULT_RATE_HZ
-                self._count(self._pair_fuser(pair, rate_hz=rate))
+                self._fuse(pair)
             now = time.monotonic()
             if now - reported >= 1.0:
                 reported = now
@@ -181,6 +187,19 @@ class Session:
             raise self._failure
         self.close()
         return self.status()
+
+    def _fuse(self, pair: Pair) -> None:
+        rate = self._cameras["vis"].status().rate_hz or _DEFAULT_RATE_HZ
+        try:
+            frame = self._pair_fuser(pair, rate_hz=rate)
+        except InputError as error:
+            # A live camera that came back with another size may come back with the right one.
+            if self.frames == 0 or self._recorded:
+                raise
+            self._refused, self.error = self._refused + 1, str(error)
+            return
+        self.error = None
+        self._count(frame)
 
     def _done(self) -> bool:
         options, now = self.options, time.monotonic()
@@ -210,6 +229,7 @@ class Session:
 
     def _drops(self) -> Counter[str]:
         drops = Counter(self._pairer.drops)
+        drops["refused"] = self._refused
         for role, camera in self._cameras.items():
             drops[f"{role}_ring_full"] = camera.status().dropped
         for output in self._outputs:
@@ -229,7 +249,7 @@ class Session:
             "frames": self.frames,
             "held_frames": self.held,
             "rate_hz": self.frames / since if since else None,
-            "model": self.fuser.runner.name,
+            "model": self.fuser.model,
             "cameras": {role: self._camera_status(camera, now) for role, camera in self._cameras.items()},
             "queued": self._pairer.queued,
             "skew_ms": None if latest is None else latest.pair.skew_seconds * 1e3,
@@ -240,6 +260,7 @@ class Session:
             "stages": {name: histogram.summary() for name, histogram in self._stages.items()},
             "drops": dict(drops),
             "drops_after_warmup": warm,
+            "error": self.error,
             "outputs": [
                 {"name": output.name, "written": output.written, "dropped": output.dropped, "error": output.error}
                 for output in self._sinks()
@@ -270,7 +291,8 @@ class Session:
     def healthy(self) -> bool:
         """Whether pictures come and every camera and output works; a closed shutter is no illness."""
         cameras = all(camera.status().state in ("running", "held", "ended") for camera in self._cameras.values())
-        return cameras and self.latest is not None and all(output.error is None for output in self._outputs)
+        fused = self.latest is not None and self.error is None
+        return cameras and fused and all(output.error is None for output in self._outputs)
 
     def close(self) -> None:
         """Stop the cameras, finish the outputs, free the model. Closing twice does nothing."""
@@ -293,3 +315,9 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _with_time_offset(ir: CameraConfig, calibration: Calibration) -> CameraConfig:
+    """The infrared camera with the offset of a calibration; it stands in for the one that a recording was made with."""
+    uri = replace(ir.uri, options={"times": "stamped"}) if ir.uri.kind == "recording" else ir.uri
+    return replace(ir, uri=uri, offset_seconds=ir.offset_seconds + calibration.time_offset_seconds)

@@ -23,6 +23,7 @@ _OPTIONS: Mapping[Kind, frozenset[str]] = {
     "csi": frozenset({"size", "rate"}),
     "file": frozenset({"rate", "loop"}),
     "frames": frozenset({"rate", "loop"}),
+    "recording": frozenset({"times"}),
     "synthetic": frozenset({"seed", "size", "rate", "seconds", "noise"}),
 }
 _NETWORK = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "udp": "udp"}

@@ -183,10 +183,33 @@ def test_a_pair_of_two_scenes_is_refused(shared: Path) -> None:
         find_homography(*scene(shared, "FLIR_08874", "FLIR_04484"))
 
 
+def mutual_information(ir: Any, vis: Any, matrix: Any) -> float:
+    """Normalised mutual information of infrared and the visible picture seen through a homography.
+
+    Nothing in the registration goes by it: it knows no contours, only which grey values meet.
+    """
+    size = ir.shape[1], ir.shape[0]
+    inverse = np.linalg.inv(np.asarray(matrix, np.float64))
+    seen = cv2.warpPerspective(cv2.GaussianBlur(cv2.cvtColor(vis, cv2.COLOR_BGR2GRAY), (0, 0), 0.9), inverse, size)
+    inside = cv2.warpPerspective(np.ones(vis.shape[:2], np.uint8), inverse, size, flags=cv2.INTER_NEAREST)
+    inside = cv2.erode(inside, np.ones((25, 25), np.uint8)) > 0
+    counts, _, _ = np.histogram2d(ir[inside], seen[inside], bins=48, range=[[0, 256], [0, 256]])
+
+    def entropy(weights: Any) -> float:
+        share = weights[weights > 0] / weights.sum()
+        return -float(np.sum(share * np.log(share)))
+
+    return (entropy(counts.sum(0)) + entropy(counts.sum(1))) / entropy(counts)
+
+
 @pytest.mark.slow
 def test_all_scenes_are_registered_well_or_refused(shared: Path) -> None:
-    """Of twelve scenes at least ten are solved, with a median of two infrared pixels; none is solved wrongly."""
-    deviations, names = [], list(truths(shared))
+    """Of twelve scenes at least ten are solved, with a median of two infrared pixels; none is solved wrongly.
+
+    Where we deviate from the given homographies, the spectra tell more of each other through ours: in the mean of
+    the scenes the mutual information is higher.
+    """
+    deviations, gains, names = [], [], list(truths(shared))
     for number, name in enumerate(names):
         with pytest.raises(InputError):
             find_homography(*scene(shared, name, names[(number + 5) % len(names)]))
@@ -195,6 +218,10 @@ def test_all_scenes_are_registered_well_or_refused(shared: Path) -> None:
         except InputError:
             continue
         deviations.append(deviation_px(match.calibration.matrix, truths(shared)[name]))
+        homographies = match.calibration.matrix, truths(shared)[name]["H_ir_to_vis"]
+        ours, given = (mutual_information(*scene(shared, name), matrix) for matrix in homographies)
+        gains.append(ours - given)
     assert len(deviations) >= 10
     assert np.median(deviations) <= 2.0
     assert max(deviations) < 5.0
+    assert np.mean(gains) > 0.0

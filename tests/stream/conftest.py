@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import cv2
 import numpy as np
 import pytest
+
+from edgefuse.stream.camera import Camera
+from edgefuse.stream.frame import Frame
+from edgefuse.stream.fusing import FusedFrame
+from edgefuse.stream.pairing import Pair
 
 
 class HttpCamera:
@@ -21,6 +28,7 @@ class HttpCamera:
         self.silent = threading.Event()
         self.frozen = threading.Event()
         self.truncated = threading.Event()
+        self.noisy = False
         self.connections = 0
         self._stopped = threading.Event()
         self._number = 0
@@ -62,6 +70,8 @@ class HttpCamera:
         if not self.frozen.is_set():
             self._number += 1
         image = np.full((*self.size, 3), 40 + self._number % 160, np.uint8)
+        if self.noisy:
+            image = cv2.randu(image, 0, 256)
         data = cv2.imencode(".jpg", image)[1].tobytes()
         return data[: len(data) // 2] if self.truncated.is_set() and self._number % 2 else data
 
@@ -94,10 +104,36 @@ def http_camera() -> Iterator[Callable[..., HttpCamera]]:
 
 
 @pytest.fixture
+def fused_frame() -> Callable[[int], FusedFrame]:
+    """Make fused pictures whose content tells their number."""
+
+    def make(number: int) -> FusedFrame:
+        vis = np.full((48, 64, 3), number % 200, np.uint8)
+        raw = np.full((24, 32), 7000 + number, np.uint16)
+        frames = Frame("ir", raw, number, None, number / 30, 0.0), Frame("vis", vis, number, 0.5, 5.0, 5.0)
+        unit = np.full((48, 64), 0.5, np.float32)
+        return FusedFrame(Pair(*frames, 0.0, False, 0.25), vis + 1, unit, number, {"total": 12.5}, 30.0)
+
+    return make
+
+
+@pytest.fixture
+def kill_camera() -> Callable[[Camera], None]:
+    """Kill -9 the process of a camera that runs; with none, signalling would reach the test's own process group."""
+
+    def kill(camera: Camera) -> None:
+        process = camera.process_id
+        assert process, "the camera has no process to kill"
+        os.kill(process, signal.SIGKILL)
+
+    return kill
+
+
+@pytest.fixture
 def wait_for() -> Callable[[Callable[[], object]], None]:
     """Wait until something is true; the limit is for a broken program, not for a slow machine."""
 
-    def wait(condition: Callable[[], object], limit_seconds: float = 40.0) -> None:
+    def wait(condition: Callable[[], object], limit_seconds: float = 120.0) -> None:
         deadline = time.monotonic() + limit_seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -137,6 +137,21 @@ def test_a_silent_infrared_camera_is_held_with_its_age() -> None:
     assert pairer.drops["skew"] == 1
 
 
+def test_a_long_skew_at_a_high_rate_does_not_starve_a_stream_whose_infrared_camera_is_silent() -> None:
+    """What may wait half a second does not fit into the queue at 60 frames a second: it is held, not dropped."""
+    clock = Clock()
+    pairer = Pairer(max_skew_seconds=0.5, clock=clock)
+    for number in range(60):
+        pairer.offer(frame("ir", number, 100 + number / 60))
+    given = 0
+    for number in range(240):
+        clock.now = 101 + number / 60
+        pairer.offer(frame("vis", number, clock.now))
+        given += pairer.next(0.0) is not None
+    assert given > 200
+    assert pairer.drops["queue_full"] == 0
+
+
 def test_a_repeated_picture_is_held_too() -> None:
     """A shutter that repeats its last frame: new times, old picture."""
     pairer = Pairer(max_skew_seconds=0.05, clock=Clock())

@@ -20,6 +20,7 @@ RESERVE_BYTES = 64 << 20
 """Recording stops while this much is left: enough to finish the file, and for the rest of the system."""
 
 _SEGMENT_SECONDS = 60.0
+_LARGEST_RATE_HZ = 1000.0
 _CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "FFV1", ".avi": "MJPG"}
 
 
@@ -88,6 +89,8 @@ class VideoFile(Output):
         path = self._path if self._segment == 0 else self._path.with_suffix(f".{self._segment:04d}{self._path.suffix}")
         self._segment += 1
         fourcc = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
+        # MPEG-4 takes no time base finer than 1/65535 s: a measured rate with all its digits is refused at random.
+        rate_hz = min(max(round(rate_hz, 1), 1.0), _LARGEST_RATE_HZ)
         writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, fourcc, rate_hz, size)
         if not writer.isOpened():
             raise InputError(f"{path}: cannot write a video there")
@@ -105,13 +108,14 @@ class FrameFolder(Output):
 
     Args:
         folder: Made where it is missing; must be empty of frames.
+        reserve_bytes: See ``RESERVE_BYTES``.
 
     Raises:
         InputError: It holds frames already, or cannot be made.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], *, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self._folder, self._reserve = Path(folder), reserve_bytes
         self.name = str(self._folder)
         _make_folder(self._folder)
         if any(self._folder.glob("*.png")):
@@ -119,7 +123,7 @@ class FrameFolder(Output):
 
     def write(self, frame: FusedFrame) -> None:
         """Write one file."""
-        check_space(self._folder)
+        check_space(self._folder, reserve_bytes=self._reserve)
         write_image(self._folder / f"{frame.number:06d}.png", frame.fused)
 
     def close(self) -> None:

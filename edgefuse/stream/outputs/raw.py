@@ -6,19 +6,21 @@ import json
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 
 from edgefuse.errors import InputError
 from edgefuse.stream.frame import Frame
-from edgefuse.stream.outputs.files import check_space
+from edgefuse.stream.outputs.files import RESERVE_BYTES, check_space
 from edgefuse.stream.recording import FORMAT_VERSION, INDEX
 
 __all__ = ["RawRecorder"]
 
 _QUEUE_FRAMES = 32
 _PNG_LEVEL = 1
+_CLOSE_SECONDS = 1.0
 
 
 class RawRecorder:
@@ -28,13 +30,14 @@ class RawRecorder:
 
     Args:
         folder: A new or empty folder.
+        reserve_bytes: Recording stops while less than this is left on the disk.
 
     Raises:
         InputError: It holds a recording already, or cannot be made.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], *, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self._folder, self._reserve = Path(folder), reserve_bytes
         self.name = f"raw:{folder}"
         self.written = 0
         self.dropped = 0
@@ -65,21 +68,26 @@ class RawRecorder:
             self._changed.notify_all()
 
     def _write_all(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
-                    return
-                frame = self._queue.popleft()
-            try:
+        try:
+            while (frame := self._next()) is not None:
                 self._write(frame)
                 self.written += 1
-            except (InputError, OSError) as error:
+        except (InputError, OSError) as error:
+            with self._changed:
                 self.error = f"{self.name}: {error}"
-                return
+                self.dropped += 1 + len(self._queue)
+                self._queue.clear()
+        with suppress(OSError):  # closing writes what is left, and a full disk takes nothing
+            self._index.close()
+
+    def _next(self) -> Frame | None:
+        """The next frame, or None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            return self._queue.popleft() if self._queue else None
 
     def _write(self, frame: Frame) -> None:
-        check_space(self._folder)
+        check_space(self._folder, reserve_bytes=self._reserve)
         file = f"{frame.role}/{frame.sequence:08d}.png"
         encoded, data = cv2.imencode(".png", frame.image, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
         if not encoded:
@@ -89,15 +97,19 @@ class RawRecorder:
             "pts_seconds": frame.pts_seconds,
             "captured_seconds": frame.captured_seconds,
             "changed_seconds": frame.changed_seconds,
+            "offset_seconds": frame.offset_seconds,
         }
         line = {"version": FORMAT_VERSION, "role": frame.role, "sequence": frame.sequence, "file": file, **times}
         self._index.write(json.dumps(line) + "\n")
         self._index.flush()
 
     def close(self) -> None:
-        """Write what waits and end. Closing twice does nothing."""
+        """Write what waits and end; what a slow disk does not take in time is dropped. Closing twice does nothing."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(5.0)
-        self._index.close()
+        self._thread.join(_CLOSE_SECONDS)
+        with self._changed:
+            self.dropped += len(self._queue)
+            self._queue.clear()
+        self._thread.join(_CLOSE_SECONDS)

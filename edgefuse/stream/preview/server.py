@@ -137,7 +137,7 @@ class PreviewServer:
         if not isinstance(model, str) or not isinstance(precision, str):
             raise UsageError("model and precision must be texts")
         self.session.exchange(load(model, precision=precision))  # type: ignore[arg-type]  # load names what is allowed
-        return {"model": self.session.fuser.runner.name}
+        return {"model": self.session.fuser.model}
 
     def calibrate(self, request: dict[str, Any]) -> dict[str, Any]:
         """Register by clicked points from now on: ``{"ir": [[x, y], …], "vis": …, "distance_metres": …}``."""
