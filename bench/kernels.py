@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OPS", "KernelRow", "kernels_markdown", "run_kernel_bench"]
 
-Op = Literal["gradient_loss", "ssim", "spectral_conv", "rpfnet"]
+Op = Literal["gradient_loss", "ssim", "spectral_conv", "rpfnet", "warp"]
 
 OPS: tuple[str, ...] = get_args(Op)
-"""What can be measured; ``rpfnet`` is a training step of the network on a GPU."""
+"""What can be measured; ``rpfnet`` is a training step of the network on a GPU, ``warp`` a frame's way on the CPU."""
 
 _DTYPES = ("fp32", "fp16", "bf16")
 _MODES = ("forward", "step", "graph")
@@ -132,6 +132,11 @@ def run_kernel_bench(
                 if on_row is not None:
                     on_row(row)
         used = torch.get_num_threads()
+        if not rows:
+            raise UsageError(
+                f"nothing to measure of {', '.join(ops)} in {', '.join(wanted)} on {where}: "
+                "rpfnet is measured on an NVIDIA GPU, warp on the CPU, both in fp32"
+            )
     finally:
         torch.set_num_threads(threads_before)
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu"
@@ -182,8 +187,7 @@ def _contests(
 
 def _rows(contest: Contest, device: torch.device, budget: Budget) -> Iterator[KernelRow]:
     """Check and measure everyone in a contest."""
-    exact = contest.exact()
-    eager = _most_exact([one.step() for one in contest.contestants if one.name.startswith("eager")], exact)
+    check = _gate(contest)
     copy = _copy(contest.step_cost.floor_bytes, device, budget)
     for contestant in contest.contestants:
         row = KernelRow(
@@ -198,9 +202,20 @@ def _rows(contest: Contest, device: torch.device, budget: Budget) -> Iterator[Ke
             published=contest.published,
         )
         try:
-            yield _measure(row, contestant, eager=eager, exact=exact, device=device, budget=budget)
+            yield _measure(row, contestant, check=check, device=device, budget=budget)
         except Exception as error:  # a compiler or a device may fail in any way; the other rows are measured
             yield _with(row, failed=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}")
+
+
+def _gate(contest: Contest) -> Callable[[Sequence[torch.Tensor]], str | None]:
+    """What tells whether results are wrong, and how."""
+    from edgefuse.bench.ops.contest import beyond, disagreement
+
+    exact = contest.exact()
+    if contest.tolerances:
+        return lambda results: beyond(results, exact, contest.tolerances)
+    eager = _most_exact([one.step() for one in contest.contestants if one.name.startswith("eager")], exact)
+    return lambda results: disagreement(results, eager=eager, exact=exact)
 
 
 def _most_exact(results: Sequence[Sequence[torch.Tensor]], exact: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -227,19 +242,17 @@ def _measure(
     row: KernelRow,
     contestant: Contestant,
     *,
-    eager: Sequence[torch.Tensor],
-    exact: Sequence[torch.Tensor],
+    check: Callable[[Sequence[torch.Tensor]], str | None],
     device: torch.device,
     budget: Budget,
 ) -> KernelRow:
     """Measure one implementation, or say why not."""
-    from edgefuse.bench.ops.contest import disagreement
     from edgefuse.bench.ops.timing import count_launches, peak_bytes, stored_bytes, time_function, time_graph
     from edgefuse.kernels.cost import count_traffic
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the compiler's advice is no result
-        wrong = disagreement(contestant.step(), eager=eager, exact=exact)
+        wrong = check(contestant.step())
         if wrong is not None:
             return _with(row, failed=wrong)
         timings: dict[str, Timing] = {}
@@ -280,9 +293,9 @@ def kernels_markdown(document: dict[str, Any]) -> str:
     headings += ["% of copy", "floor MB", "moved MB", "stored MB"] + (["peak MB", "launches"] if has_graphs else [])
     table = markdown_table(headings, [_cells(row, rows, has_graphs=has_graphs) for row in rows])
     notes = [
-        f"{document['device']}, {document['threads']} CPU threads. Step: forward and backward. Speed-up: step time "
-        "over that of the contest's first row. % of copy: the rate at which the floor's bytes were dealt with, over "
-        "that of a plain copy of as many bytes."
+        f"{document['device']}, {document['threads']} CPU threads. Step: forward and backward; of warp, both inputs "
+        "and the coloured frame. Speed-up: step time over that of the contest's first row. % of copy: the rate at "
+        "which the floor's bytes were dealt with, over that of a plain copy of as many bytes."
     ]
     notes += dict.fromkeys(row["published"] for row in rows if row["published"])
     notes += [f"{_label(row)} failed: {row['failed']}" for row in rows if row["failed"] is not None]

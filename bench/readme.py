@@ -83,4 +83,16 @@ def table_of(path: Path) -> str:
         from edgefuse.bench.kernels import kernels_markdown
 
         return kernels_markdown(load_document(path, command=command))
+    if str(command).startswith("bench quality "):
+        from edgefuse.bench.quality_views import quality_markdown
+
+        return quality_markdown(load_document(path, command=command))
+    if command == "bench stream":
+        from edgefuse.bench.bench_stream import stream_markdown
+
+        return stream_markdown(load_document(path, command=command))
+    if command == "bench ablation":
+        from edgefuse.bench.ablation import ablation_markdown, load_plan, load_results
+
+        return ablation_markdown(load_plan(), load_results(path))
     raise ArtifactError(f"{path}: a record of {command!r}, of which there is no table")

@@ -49,6 +49,7 @@ class Subject:
         source: Name or ``package.module:Class``, or the file's path.
         config: Keyword arguments for the network's class, as pairs.
         weights: File of its weights, or None for the bundled ones, or random ones where none are bundled.
+        trusted: Run an engine without a matching manifest.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Subject:
     source: str
     config: tuple[tuple[str, Any], ...] = ()
     weights: str | None = None
+    trusted: bool = False
 
     @property
     def is_foreign(self) -> bool:
@@ -116,8 +118,12 @@ def onnx_subject(path: Path) -> Subject:
     return Subject(label=path.name, kind="onnx", source=str(path.resolve()))
 
 
-def engine_subject(path: Path) -> Subject:
+def engine_subject(path: Path, *, trusted: bool = False) -> Subject:
     """A built engine.
+
+    Args:
+        path: The file.
+        trusted: Run it without a matching manifest; an engine is code.
 
     Raises:
         UsageError: There is no such file, or its suffix names no runtime.
@@ -126,7 +132,7 @@ def engine_subject(path: Path) -> Subject:
         raise UsageError(f"--engine {path}: no such file")
     if path.suffix.lower() not in _ENGINE_RUNTIMES:
         raise UsageError(f"--engine {path}: the suffix must be one of {', '.join(_ENGINE_RUNTIMES)}")
-    return Subject(label=path.name, kind="engine", source=str(path.resolve()))
+    return Subject(label=path.name, kind="engine", source=str(path.resolve()), trusted=trusted)
 
 
 def expand(

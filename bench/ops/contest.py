@@ -12,7 +12,7 @@ from torch import Tensor
 from edgefuse.errors import UsageError
 from edgefuse.kernels.cost import Cost
 
-__all__ = ["DTYPES", "Contest", "Contestant", "disagreement", "parse_size", "recorded"]
+__all__ = ["DTYPES", "Contest", "Contestant", "beyond", "disagreement", "parse_size", "recorded"]
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -48,6 +48,7 @@ class Contest:
         forward_cost: Cost model of the forward pass.
         step_cost: Cost model of both passes.
         published: Figures that others published, marked as such, or nothing.
+        tolerances: Largest error allowed of each result; empty where eager PyTorch's own error is the measure.
     """
 
     op: str
@@ -59,6 +60,7 @@ class Contest:
     forward_cost: Cost
     step_cost: Cost
     published: str | None = None
+    tolerances: tuple[float, ...] = ()
 
 
 def parse_size(size: str, *, dimensions: int) -> tuple[int, ...]:
@@ -75,7 +77,7 @@ def parse_size(size: str, *, dimensions: int) -> tuple[int, ...]:
         UsageError: It is written otherwise.
     """
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", size) or size.count("x") + 1 != dimensions:
-        example = "16x128x128" if dimensions == 3 else "16x32x128x128"
+        example = {2: "480x640", 3: "16x128x128"}.get(dimensions, "16x32x128x128")
         raise UsageError(f"--sizes takes {dimensions} numbers as in {example} here, got {size!r}")
     return tuple(int(number) for number in size.split("x"))
 
@@ -126,4 +128,22 @@ def disagreement(actual: Sequence[Tensor], *, eager: Sequence[Tensor], exact: Se
         rounding = 8 * torch.finfo(one.dtype).eps * max(float(three.abs().max()), 1.0 if three.ndim == 0 else 0.0)
         if error > 2 * allowed + rounding:
             return f"{name} is off by {error:.2g}, eager PyTorch by {allowed:.2g}"
+    return None
+
+
+def beyond(actual: Sequence[Tensor], exact: Sequence[Tensor], tolerances: Sequence[float]) -> str | None:
+    """Hold results against exact ones, with fixed tolerances.
+
+    Args:
+        actual: Results.
+        exact: The same in float64.
+        tolerances: Largest absolute error of each.
+
+    Returns:
+        What is wrong, or None.
+    """
+    for number, (one, other, allowed) in enumerate(zip(actual, exact, tolerances, strict=True), start=1):
+        error = float((one.double() - other).abs().max())
+        if not error <= allowed:
+            return f"result {number} is off by {error:.2g}, more than {allowed:.2g}"
     return None

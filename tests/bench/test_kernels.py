@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgefuse.bench.kernels import OPS, kernels_markdown, run_kernel_bench
-from edgefuse.bench.ops import bench_gradient_loss, bench_spectral_conv, bench_ssim
+from edgefuse.bench.ops import bench_gradient_loss, bench_spectral_conv, bench_ssim, bench_warp
 from edgefuse.bench.ops.contest import disagreement, parse_size
 from edgefuse.bench.ops.timing import stored_bytes
 from edgefuse.errors import UsageError
@@ -19,13 +19,13 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def document():
     """A quick run over all operations on the CPU."""
-    return run_kernel_bench(device="cpu", sizes=["1x12x16", "1x2x8x10"], seconds=0.01, threads=1)
+    return run_kernel_bench(device="cpu", sizes=["1x12x16", "1x2x8x10", "48x64"], seconds=0.01, threads=1)
 
 
 def test_every_row_on_the_cpu_passes_its_gate(document) -> None:
     """All implementations of all operations agree, and each is timed forward and with its backward pass."""
     assert [row["failed"] for row in document["rows"]] == [None] * len(document["rows"])
-    assert {row["op"] for row in document["rows"]} == {"gradient_loss", "ssim", "spectral_conv"}
+    assert {row["op"] for row in document["rows"]} == {"gradient_loss", "ssim", "spectral_conv", "warp"}
     assert all(set(row["series"]) == {"forward", "step"} for row in document["rows"])
     assert all(row["series"]["step"]["times_ms"] for row in document["rows"])
 
@@ -70,6 +70,15 @@ def test_disagreement_names_what_is_off() -> None:
     assert disagreement([good[0], good[1] + 1e-3], eager=eager, exact=exact) is None
 
 
+def test_a_warp_that_is_wrong_is_not_timed(monkeypatch) -> None:
+    """A fixed tolerance is a gate as well: what is beyond it fails with its error."""
+    right = bench_warp.replace_luminance_bgr
+    monkeypatch.setattr(bench_warp, "replace_luminance_bgr", lambda bgr, fused: right(bgr, fused) // 2)
+    rows = run_kernel_bench(device="cpu", ops=["warp"], sizes=["48x64"], seconds=0.01)["rows"]
+    assert {row["implementation"]: row["failed"] is None for row in rows} == {"native": False, "OpenCV chain": True}
+    assert rows[0]["failed"].startswith("result 3 is off by")
+
+
 def test_fused_losses_store_one_plane_between_the_passes() -> None:
     """What the one-pass kernels keep for the backward pass is the gradient alone."""
     for module in (bench_gradient_loss, bench_ssim):
@@ -94,6 +103,7 @@ def test_default_sizes_are_those_of_the_goals() -> None:
         ({"device": "tpu"}, "--device must be auto, cpu, cuda or cuda:N, got 'tpu'"),
         ({"device": "cuda:99"}, "--device cuda:99: PyTorch sees"),
         ({"ops": ["ssim"], "sizes": ["128"]}, "takes 3 numbers, as in 16x128x128, got '128'"),
+        ({"ops": ["rpfnet"]}, "nothing to measure of rpfnet in fp32 on cpu: rpfnet is measured on an NVIDIA GPU"),
         ({"ops": ["ssim"], "sizes": ["1x0x8"]}, "takes 3 numbers as in 16x128x128 here, got '1x0x8'"),
     ],
 )

@@ -162,6 +162,16 @@ def test_batches_are_measured_without_whole_frames(graphs: dict[str, Path]) -> N
     assert row.frames_per_second == pytest.approx(3e3 / row.inference.summary.p50_ms)
 
 
+def test_of_a_slow_network_one_frame_is_enough(graphs: dict[str, Path]) -> None:
+    """Where a frame takes longer than a series may, it is timed once; the inference is repeated all the same."""
+    (spec,) = expand([onnx_subject(graphs["mean"])], runtimes=["ort"], sizes=[SIZE], threads=1)
+    (row,) = measure_rows([spec], Settings(budget=Budget(seconds=1e-6, warmup_seconds=0.0, min_runs=3), threads=1)).rows
+    assert row.frame is not None
+    assert row.inference is not None
+    assert row.frame.times_ms == (row.frame.first_ms,)
+    assert len(row.inference.times_ms) == 3
+
+
 def test_an_export_that_draws_another_picture_has_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that is another one when exported: PyTorch is measured, ONNX Runtime's row says how far it is off."""
     pytest.importorskip("torch")
