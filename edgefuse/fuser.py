@@ -62,6 +62,12 @@ class Fuser:
         """
         return self.finish(self.runner.infer(*self.prepare(ir, vis)), vis)
 
+    @property
+    def model(self) -> str:
+        """The model and what runs it, as in ``"lite on onnxruntime-cpu"``; without a manifest only the latter."""
+        manifest = self.runner.manifest
+        return self.runner.name if manifest is None else f"{manifest.model} on {self.runner.name}"
+
     def prepare(self, ir: Image, vis: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Turn a pair into the two padded network inputs.
 
@@ -73,12 +79,26 @@ class Fuser:
             Infrared and visible luminance in [0, 1].  # [1, 1, H, W] each, H and W padded
         """
         _check(ir, vis)
-        height, width = vis.shape[:2]
-        multiple, minimum = self.runner.size_multiple, self.runner.min_size
-        size = padded_size(height, width, multiple=multiple, minimum=minimum, fixed=self._fixed)
+        size = self.input_size(*vis.shape[:2])
         planes = to_unit(ir), luminance(vis)
         ir_input, vis_input = (pad_to(plane, size)[None, None] for plane in planes)  # [1, 1, H, W]
         return ir_input, vis_input
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the network inputs of a pair.
+
+        Args:
+            height: Of the pair in pixels.
+            width: Of the pair in pixels.
+
+        Returns:
+            At least the pair's.
+
+        Raises:
+            InputError: The pair is larger than the one size that the model takes.
+        """
+        multiple, minimum = self.runner.size_multiple, self.runner.min_size
+        return padded_size(height, width, multiple=multiple, minimum=minimum, fixed=self._fixed)
 
     def finish(self, fused: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turn the network's output into the fused image.
@@ -91,7 +111,7 @@ class Fuser:
             Fused image in the shape and dtype of ``vis``.
         """
         height, width = vis.shape[:2]
-        plane = np.ascontiguousarray(fused[0, 0, :height, :width])  # [H, W]
+        plane = fused[0, 0, :height, :width]  # [H, W]
         if vis.ndim == 3:
             return replace_luminance_bgr(np.ascontiguousarray(vis), plane)
         return (np.clip(plane, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
@@ -147,6 +167,7 @@ def load(
     runtime: RuntimeName = "auto",
     precision: Precision = "fp32",
     imgsz: tuple[int, int] | None = None,
+    trust_engine: bool = False,
 ) -> Fuser:
     """Load a fusion model, ready to call.
 
@@ -156,6 +177,7 @@ def load(
         runtime: What runs it; ``"auto"`` goes by the file.
         precision: What the model must have been exported in.
         imgsz: Height and width to pad every pair to; None pads each as little as the network needs.
+        trust_engine: Run an engine without a matching manifest; an engine is code.
 
     Returns:
         The fuser, also a context manager.
@@ -163,10 +185,10 @@ def load(
     Raises:
         UsageError: A name is unknown, or the options do not fit the model.
         ArtifactError: The model file is missing or damaged.
-        TrustError: The model file is not the one that its manifest describes.
+        TrustError: The model file is not the one that its manifest describes, or an engine without one.
         MissingDependencyError: The runtime is not installed.
     """
-    runner = create_runner(model, runtime=runtime, device=device)
+    runner = create_runner(model, runtime=runtime, device=device, trust_engine=trust_engine)
     found = getattr(getattr(runner, "manifest", None), "precision", precision)
     if found != precision:
         raise UsageError(f"{model} is {found}, not {precision}: edgefuse export {model} --precision {precision}")

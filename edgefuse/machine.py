@@ -10,7 +10,11 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgefuse.errors import EdgeFuseError
+
 __all__ = ["Component", "Gpu", "components", "gpus", "jetpack"]
+
+_L4T_RELEASE = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class Gpu:
     compute_capability: str
     memory_mib: int
     driver: str
+
+    @property
+    def target(self) -> str:
+        """Its compute capability as compilers name it, as in ``"sm_86"``."""
+        return f"sm_{self.compute_capability.replace('.', '')}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ _PACKAGES = (
         "engines for Jetson and data-centre GPUs",
         "pip install 'edgefuse[tensorrt]' (on a Jetson it comes with JetPack)",
     ),
-    _Package("PyCUDA", "pycuda", ("pycuda",), "running engines", "pip install 'edgefuse[tensorrt]'"),
+    _Package("PyCUDA", "pycuda", ("pycuda",), "running engines", "pip install pycuda"),
 )
 
 
@@ -118,7 +127,7 @@ def _version(distribution: str) -> str | None:
 def gpus() -> list[Gpu]:
     """Ask the NVIDIA driver for its GPUs; an empty list where there is no driver."""
     if shutil.which("nvidia-smi") is None:
-        return []
+        return _first_gpu()
     query = "--query-gpu=name,compute_cap,memory.total,driver_version"
     try:
         answer = subprocess.run(
@@ -137,9 +146,26 @@ def gpus() -> list[Gpu]:
     return found
 
 
+def _first_gpu() -> list[Gpu]:
+    """The first GPU as the driver library tells it: older Jetsons have no nvidia-smi."""
+    from edgefuse.runtime.device_memory import find_gpu
+
+    try:
+        found = find_gpu()
+    except EdgeFuseError:
+        return []
+    capability = f"{found.target[3:-1]}.{found.target[-1]}"
+    return [Gpu(found.name, capability, 0, f"for CUDA {found.cuda}")]
+
+
 def jetpack() -> str | None:
-    """The Jetson's L4T release line, or None on another machine."""
-    release = Path("/etc/nv_tegra_release")
-    if platform.machine() != "aarch64" or not release.is_file():
+    """The Jetson's JetPack version, where its package is installed, and its L4T release; None on another machine."""
+    if platform.machine() != "aarch64" or not _L4T_RELEASE.is_file():
         return None
-    return release.read_text(encoding="utf-8", errors="replace").splitlines()[0].lstrip("# ")
+    release = (_L4T_RELEASE.read_text(encoding="utf-8", errors="replace").splitlines() or [""])[0].lstrip("# ")
+    query = ["dpkg-query", "--show", "--showformat", "${Version}", "nvidia-jetpack"]
+    try:
+        version = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        version = ""
+    return f"JetPack {version}, L4T {release}" if version else f"L4T {release}"

@@ -51,11 +51,13 @@ class Manifest:
         precision: Precision of the weights and of most operations.
         opset: ONNX opset of the graph that the artifact is or was built from.
         dft_lowering: How DFT nodes were rewritten: "none" where there were none.
-        builder: Name and version of what wrote the artifact.
+        builder: Name and version of what wrote the artifact; of an engine also ``sizes``, the options that it was built
+            with, and ``version_compatible``.
         targets: GPU targets an engine was built for, as in ``("sm_86",)``.
         parity: Difference from the model that was exported, as measured at export.
         weights: Origin, licence and hash of the weights.
         training: How the weights were trained: command, seed, steps, device, minutes, data hash, metrics.
+        cost: What one frame takes: parameters, multiply-adds at 640x480.
         edgefuse_version: Version that wrote the manifest.
         created_utc: Time of writing, ISO 8601.
         schema_version: Version of this layout.
@@ -82,6 +84,7 @@ class Manifest:
     parity: dict[str, Any] | None = None
     weights: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] | None = None
+    cost: dict[str, Any] | None = None
     edgefuse_version: str = ""
     created_utc: str = ""
     schema_version: int = SCHEMA_VERSION

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgefuse.errors import ArtifactError, UsageError
 from edgefuse.manifest import Manifest, manifest_path
 
-__all__ = ["ASSETS", "DEFAULT_MODEL", "MODELS", "ZooModel", "artifact", "bundled", "weights"]
+__all__ = [
+    "ASSETS",
+    "DEFAULT_MODEL",
+    "MODELS",
+    "ZooModel",
+    "artifact",
+    "bundled",
+    "cache_folder",
+    "installed",
+    "known_manifest",
+    "manifests",
+    "weights",
+]
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 DEFAULT_MODEL = "lite"
@@ -26,6 +39,7 @@ class ZooModel:
 
 MODELS: tuple[ZooModel, ...] = (
     ZooModel("lite", "the default: small enough for a CPU or the smallest Jetson"),
+    ZooModel("lite-plus", "lite with coefficients for each pixel: for an RTX or an Orin"),
     ZooModel("rpfnet", "residual prior and spectral convolution", "RPFNet, ACM MM 2025"),
     ZooModel("angularfuse", "U-Net of Restormer-CNN blocks, angle gradient loss", "AngularFuse"),
     ZooModel("sspfusion", "structure extraction and structure-preserving fusion", "SSPFusion"),
@@ -38,33 +52,68 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(ASSETS.glob("*.onnx")) if manifest_path(path).is_file()}
 
 
+def installed() -> dict[str, Path]:
+    """The ``.onnx`` files on this machine, by model name: those that ship, and those that were pulled."""
+    pulled = {}
+    for name, manifest in manifests().items():
+        path = cache_folder(manifest) / manifest.file
+        if path.is_file() and manifest_path(path).is_file():
+            pulled[name] = path
+    return {**pulled, **bundled()}
+
+
+def cache_folder(manifest: Manifest) -> Path:
+    """Where the files of a model go that are fetched: a folder for each content, so that an update finds no old file.
+
+    The place is ``$EDGEFUSE_CACHE``, or the user's cache folder as the operating system has it.
+    """
+    chosen = os.environ.get("EDGEFUSE_CACHE")
+    if chosen:
+        root = Path(chosen)
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "edgefuse"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgefuse"
+    return root / "models" / f"{Path(manifest.file).stem}-{manifest.sha256[:12]}"
+
+
 def weights(name: str) -> Path | None:
-    """The bundled safetensors of a model, or None where none ship."""
+    """The safetensors of a model, bundled or pulled, or None where there are none on this machine."""
     path = ASSETS / f"{name}.safetensors"
-    return path if path.is_file() else None
+    if path.is_file():
+        return path
+    manifest = manifests().get(name)
+    file = manifest.weights.get("file") if manifest else None
+    if manifest is None or not file:
+        return None
+    pulled = cache_folder(manifest) / file
+    return pulled if pulled.is_file() else None
 
 
 def artifact(model: str | os.PathLike[str]) -> Path:
     """Find the file behind a model name or path.
 
     Args:
-        model: A bundled model's name, or the path of an ``.onnx``, ``.plan`` or ``.rtx`` file.
+        model: The name of a model that is bundled or pulled, or the path of an ``.onnx``, ``.plan`` or ``.rtx`` file.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: The name is unknown, or known but without bundled weights.
+        UsageError: The name is unknown, or known but without weights on this machine.
         ArtifactError: The path does not exist.
     """
     text = os.fspath(model)
-    if text in bundled():
-        return bundled()[text]
+    here = installed()
+    if text in here:
+        return here[text]
     if Path(text).suffix or os.sep in text:
         if not Path(text).is_file():
             raise ArtifactError(f"{text}: no such model file")
         return Path(text)
-    shipped = ", ".join(bundled())
+    shipped = ", ".join(here)
+    if text in manifests():
+        raise UsageError(f"{text} is not on this machine yet: edgefuse models pull {text} --from FOLDER_OR_URL")
     if text in {item.name for item in MODELS}:
         raise UsageError(
             f"{text} has no bundled weights (bundled: {shipped}): "
@@ -73,6 +122,18 @@ def artifact(model: str | os.PathLike[str]) -> Path:
     raise UsageError(f"unknown model {text!r}: give one of {shipped}, or the path of a model file")
 
 
+def known_manifest(name: str) -> Manifest:
+    """The manifest that ships for a model, whether its files are on this machine or not.
+
+    Raises:
+        UsageError: No model of this name has one.
+    """
+    known = manifests()
+    if name not in known:
+        raise UsageError(f"no weights are published for {name!r}: known are {', '.join(known)}")
+    return known[name]
+
+
 def manifests() -> dict[str, Manifest]:
-    """The manifests of the bundled models, by name."""
-    return {name: Manifest.load(manifest_path(path)) for name, path in bundled().items()}
+    """The manifests that ship, by model name; the files of a large model may have to be pulled."""
+    return {path.stem: Manifest.load(path) for path in sorted(ASSETS.glob("*.json"))}

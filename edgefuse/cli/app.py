@@ -11,6 +11,7 @@ import typer
 
 from edgefuse import __version__
 from edgefuse.cli._console import log
+from edgefuse.cli._sizes import SizesCommand
 from edgefuse.cli.bench import bench_app
 from edgefuse.cli.calibrate import calibrate_command
 from edgefuse.cli.data import data_app
@@ -20,7 +21,7 @@ from edgefuse.cli.eval import eval_app
 from edgefuse.cli.export import export_command
 from edgefuse.cli.fuse import fuse_command
 from edgefuse.cli.inspect import inspect_command
-from edgefuse.cli.models import models_command
+from edgefuse.cli.models import models_app
 from edgefuse.cli.stream import replay_command, stream_command
 from edgefuse.cli.train import train_command
 from edgefuse.errors import EdgeFuseError
@@ -57,14 +58,14 @@ app.command("fuse")(fuse_command)
 app.command("stream")(stream_command)
 app.command("replay")(replay_command)
 app.command("calibrate")(calibrate_command)
-app.command("export")(export_command)
+app.command("export", cls=SizesCommand)(export_command)
 app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.add_typer(data_app)
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
 app.command("demo")(demo_command)
-app.command("models")(models_command)
+app.add_typer(models_app)
 app.command("doctor")(doctor_command)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from edgefuse.cli._console import emit_json, log, out, progress
+from edgefuse.cli._sizes import SizesCommand
 from edgefuse.cli.bench_kernels import kernels_command
+from edgefuse.cli.bench_stream import stream_command
 from edgefuse.cli.bench_train import train_command
 from edgefuse.errors import UsageError
 from edgefuse.zoo import DEFAULT_MODEL
@@ -36,24 +38,6 @@ class _BenchGroup(TyperGroup):
         return rest
 
 
-class _RunCommand(TyperCommand):
-    """Takes any number of heights and widths after one ``--imgsz``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Join the numbers that follow ``--imgsz`` into one value."""
-        joined: list[str] = []
-        pending = list(args)
-        while pending:
-            joined.append(pending.pop(0))
-            if joined[-1] == "--imgsz":
-                numbers = []
-                while pending and pending[0].isdigit():
-                    numbers.append(pending.pop(0))
-                joined += [" ".join(numbers)] if numbers else []
-        rest: list[str] = super().parse_args(ctx, joined)
-        return rest
-
-
 bench_app = typer.Typer(
     cls=_BenchGroup,
     help="Measure what models cost: load time, parameters, operations, latency, memory, energy.",
@@ -67,10 +51,11 @@ def _bench() -> None:
 
 
 bench_app.command("kernels")(kernels_command)
+bench_app.command("stream", cls=SizesCommand)(stream_command)
 bench_app.command("train")(train_command)
 
 
-@bench_app.command(_DEFAULT_COMMAND, cls=_RunCommand)
+@bench_app.command(_DEFAULT_COMMAND, cls=SizesCommand)
 def run_command(
     models: Annotated[
         list[str] | None, typer.Argument(metavar="MODEL|all", help="Names of models (edgefuse models).")
@@ -89,6 +74,9 @@ def run_command(
     ] = None,
     onnx: Annotated[list[Path] | None, typer.Option(help="An ONNX file of any origin; repeat for more.")] = None,
     engine: Annotated[list[Path] | None, typer.Option(help="A built .plan or .rtx engine; repeat for more.")] = None,
+    trust_engine: Annotated[
+        bool, typer.Option("--trust-engine", help="Run engines without a matching manifest; they are code.")
+    ] = False,
     model: Annotated[
         list[str] | None, typer.Option(help="A network of your own as module:Class; repeat for more.")
     ] = None,
@@ -118,7 +106,7 @@ def run_command(
 
     Every list sweeps. Each row runs in a fresh process and is checked against a reference output before it is timed; a
     row that fails says why and stops no other. Ctrl-C ends with the rows that are done. See also: edgefuse bench
-    kernels, edgefuse bench train.
+    kernels, edgefuse bench stream, edgefuse bench train.
     """
     from edgefuse.bench.record import Record
     from edgefuse.bench.views import FORMATS
@@ -129,7 +117,8 @@ def run_command(
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"--output {output}: its folder does not exist")
     scores = _scores(plot, quality, metric)
-    subjects = _subjects(models or [], onnx or [], engine or [], model or [], weights=weights, config=config or [])
+    given = (models or [], onnx or [], engine or [], model or [])
+    subjects = _subjects(*given, weights=weights, config=config or [], trust_engine=trust_engine)
     specs = _specs(
         subjects, runtime=runtime, imgsz=imgsz, precision=precision, batch=batch, device=device, threads=threads
     )
@@ -155,6 +144,7 @@ def _subjects(
     *,
     weights: Path | None,
     config: list[str],
+    trust_engine: bool,
 ) -> list[Subject]:
     """The networks that the options name."""
     from edgefuse import models
@@ -179,7 +169,10 @@ def _subjects(
     settings = dict(_setting(item) for item in config)
     file = None if weights is None else str(weights.resolve())
     subjects = [model_subject(source, config=settings, weights=file) for source in sources]
-    return [*subjects, *map(onnx_subject, graphs), *map(engine_subject, engines)]
+    if trust_engine and not engines:
+        raise UsageError("--trust-engine is for files that --engine names: leave it out, or add --engine FILE")
+    built = [engine_subject(path, trusted=trust_engine) for path in engines]
+    return [*subjects, *map(onnx_subject, graphs), *built]
 
 
 def _setting(item: str) -> tuple[str, Any]:
@@ -273,7 +266,7 @@ def _measure(
     if seconds <= 0 or warmup < 0 or timeout <= 0:
         raise UsageError("--seconds and --timeout must be above 0, --warmup at least 0")
     settings = Settings(
-        budget=Budget(seconds=seconds, warmup_seconds=warmup, max_seconds=max(30.0, 10 * seconds)),
+        budget=Budget(seconds=seconds, warmup_seconds=warmup, max_seconds=max(15.0, 5 * seconds)),
         threads=specs[0].threads,
         timeout_seconds=timeout,
         cache=cache_folder() if use_cache else None,

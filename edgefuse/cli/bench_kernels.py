@@ -15,10 +15,11 @@ __all__ = ["kernels_command"]
 
 def kernels_command(
     ops: Annotated[
-        str | None, typer.Option(help="Of gradient_loss, ssim, spectral_conv, rpfnet; separate with commas.")
+        str | None, typer.Option(help="Of gradient_loss, ssim, spectral_conv, rpfnet, warp; separate with commas.")
     ] = None,
     sizes: Annotated[
-        str | None, typer.Option(help="As 16x128x128, or 16x32x128x128 with channels; separate with commas.")
+        str | None,
+        typer.Option(help="As 16x128x128, 16x32x128x128 with channels, 480x640 for warp; separate with commas."),
     ] = None,
     dtype: Annotated[str, typer.Option(help="Of fp32, fp16, bf16; separate with commas.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

@@ -21,8 +21,10 @@ __all__ = ["calibrate_command"]
 
 
 def calibrate_command(
-    ir: Annotated[Path, typer.Option(help="Infrared picture, or folder of them for --circles and --checkerboard.")],
-    vis: Annotated[Path, typer.Option(help="Visible picture, or folder of the same names.")],
+    ir: Annotated[
+        Path | None, typer.Option(help="Infrared picture, or folder of them for --circles and --checkerboard.")
+    ] = None,
+    vis: Annotated[Path | None, typer.Option(help="Visible picture, or folder of the same names.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="TOML file to write.")] = Path("calibration.toml"),
     auto: Annotated[
         bool, typer.Option("--auto", help="Match the contours of one pair; refuses a doubtful match.")
@@ -35,12 +37,21 @@ def calibrate_command(
         float | None, typer.Option(help="Distance of the scene in metres; it holds only there.")
     ] = None,
     time_offset: Annotated[float, typer.Option(help="How much later infrared frames are stamped, in ms.")] = 0.0,
+    time_from: Annotated[
+        Path | None,
+        typer.Option(help="Find the time offset in a recording of motion (stream --record). Alone: into OUTPUT."),
+    ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Picture to judge by eye. [OUTPUT with .png]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Find the homography between two cameras: by --auto, by points, or by boards that both see."""
+    """Find the homography between two cameras (--auto, points or boards that both see) and their time offset."""
     chosen = [auto, ir_points is not None or vis_points is not None, circles is not None, checkerboard is not None]
+    if time_from is not None and time_offset != 0.0:
+        raise UsageError("give --time-offset, or --time-from to find it")
+    if time_from is not None and not any(chosen) and ir is None and vis is None:
+        _retime(output, time_from, as_json=json)
+        return
     if sum(chosen) != 1:
         raise UsageError("choose one: --auto, --ir-points with --vis-points, --circles or --checkerboard")
     if distance is not None and not distance > 0.0:
@@ -49,16 +60,20 @@ def calibrate_command(
     for path in (output, picture):
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already: give another --output, or --overwrite to replace it")
+    if ir is None or vis is None:
+        raise UsageError("give both --ir and --vis")
     pairs = _read(ir, vis)
     if len(pairs) > 1 and (auto or ir_points is not None or vis_points is not None):
         raise UsageError("--auto and points take one pair of pictures, not folders")
     evidence: dict[str, float | int] = {}
+    if time_from is not None:
+        time_offset, evidence = _time_offset_ms(time_from)
     if auto:
         from edgefuse.calibrate import find_homography
 
         match = find_homography(pairs[0][0], pairs[0][1], distance_metres=distance)
         found = _with_offset(match.calibration, time_offset)
-        evidence = {"blocks": match.blocks, "inliers": match.inliers, "disagreement_px": match.disagreement_px}
+        evidence |= {"blocks": match.blocks, "inliers": match.inliers, "disagreement_px": match.disagreement_px}
     elif circles is not None or checkerboard is not None:
         found = _by_board(pairs, circles, checkerboard, distance, time_offset)
     else:
@@ -66,6 +81,29 @@ def calibrate_command(
     found.save(output)
     _write_overlay(found, pairs[0], picture)
     _report(found, output, picture, evidence, as_json=json)
+
+
+def _time_offset_ms(recording: Path) -> tuple[float, dict[str, float | int]]:
+    from edgefuse.calibrate import find_time_offset
+
+    found = find_time_offset(recording)
+    return found.seconds * 1e3, {
+        "time_correlation": found.correlation,
+        "time_disagreement_ms": found.disagreement_seconds * 1e3,
+    }
+
+
+def _retime(path: Path, recording: Path, *, as_json: bool) -> None:
+    """Put the time offset into a calibration that is there."""
+    from edgefuse.calibrate import Calibration
+
+    calibration = Calibration.load(path)
+    offset_ms, evidence = _time_offset_ms(recording)
+    _with_offset(calibration, offset_ms).save(path)
+    if as_json:
+        emit_json("calibrate", {"output": path, "time_offset_ms": offset_ms} | evidence)
+        return
+    typer.echo(f"{path}: infrared frames are stamped {offset_ms:.1f} ms later than visible ones")
 
 
 def _read(ir: Path, vis: Path) -> list[tuple[Image, NDArray[np.uint8]]]:

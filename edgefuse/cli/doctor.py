@@ -14,6 +14,7 @@ from edgefuse.errors import EdgeFuseError
 
 if TYPE_CHECKING:
     from edgefuse.machine import Component
+    from edgefuse.runtime.readiness import RuntimeReport
 
 __all__ = ["doctor_command"]
 
@@ -21,28 +22,38 @@ __all__ = ["doctor_command"]
 def doctor_command(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what is installed, what is missing, and the command that fixes it.
+    """Say what is installed, what is missing, which runtimes can run and build what, and the commands that help.
 
     Exits 3 where something essential is missing.
     """
     from edgefuse.machine import components, gpus, jetpack
+    from edgefuse.runtime.readiness import runtime_reports
 
     found, devices, release = components(), gpus(), jetpack()
+    runtimes = runtime_reports(found, devices)
     broken = _broken_models()
     if json:
         system = {"edgefuse": __version__, "python": platform.python_version(), "platform": platform.platform()}
-        details = {"components": [asdict(item) for item in found], "gpus": [asdict(gpu) for gpu in devices]}
+        details = {
+            "components": [asdict(item) for item in found],
+            "gpus": [asdict(gpu) for gpu in devices],
+            "runtimes": [asdict(item) for item in runtimes],
+        }
         emit_json("doctor", {**system, **details, "jetpack": release, "broken_models": broken})
     else:
         typer.echo(f"edgefuse {__version__}, Python {platform.python_version()}, {platform.platform()}")
         if release:
             typer.echo(f"Jetson: {release}")
         for gpu in devices:
-            target = f"sm_{gpu.compute_capability.replace('.', '')}"
-            typer.echo(f"GPU: {gpu.name}, {target}, {gpu.memory_mib} MiB, driver {gpu.driver}")
+            typer.echo(f"GPU: {gpu.name}, {gpu.target}, {gpu.memory_mib or '?'} MiB, driver {gpu.driver}")
         if not devices:
             typer.echo("GPU: none found (nvidia-smi); fusing runs on the CPU")
         out(_table(found))
+        typer.echo("")
+        out(_runtime_table(runtimes))
+        typer.echo("")
+        for line in _to_do(found, runtimes):
+            typer.echo(line)
         for line in broken:
             typer.echo(f"bundled model: {line}")
         if not broken:
@@ -54,13 +65,29 @@ def doctor_command(
 def _table(found: list[Component]) -> object:
     from rich.table import Table
 
-    table = Table("", "component", "version", "for", "to do", box=None, pad_edge=False)
+    table = Table("", "component", "version", "for", box=None, pad_edge=False)
     for item in found:
         mark = "ok" if item.fix is None else ("!!" if item.required else "--")
-        version = item.version or "not installed"
         what = f"{item.purpose} ({item.note})" if item.note else item.purpose
-        table.add_row(mark, item.name, version, what, item.fix or "")
+        table.add_row(mark, item.name, item.version or "not installed", what)
     return table
+
+
+def _runtime_table(found: list[RuntimeReport]) -> object:
+    from rich.table import Table
+
+    table = Table("runtime", "version", "runs on", "builds for", box=None, pad_edge=False)
+    for item in found:
+        columns = (", ".join(item.runs_on), ", ".join(item.targets))
+        table.add_row(item.name, item.version or "not installed", *(text or "-" for text in columns))
+    return table
+
+
+def _to_do(found: list[Component], runtimes: list[RuntimeReport]) -> list[str]:
+    """What to install and what running each runtime takes: lines, since a table would break the commands in two."""
+    lines = [f"  {item.name}: {item.fix}" for item in found if item.fix is not None]
+    lines += [f"  to run {item.name}: {'; '.join(item.missing)}" for item in runtimes if item.missing]
+    return ["to do, where you want it:", *lines] if lines else []
 
 
 def _broken_models() -> list[str]:

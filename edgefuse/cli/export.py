@@ -30,7 +30,11 @@ def export_command(
     ] = None,
     format: Annotated[str, typer.Option(help="onnx, ort, tensorrt, tensorrt-rtx or triton-repo.")] = "onnx",  # noqa: A002
     imgsz: Annotated[
-        tuple[int, int] | None, typer.Option(metavar="H W", help="Height and width in pixels; 480 640 by default.")
+        str | None,
+        typer.Option(
+            metavar="H W [H W]...",
+            help="Height and width in pixels; 480 640 by default. Several with --dynamic: an engine's profiles.",
+        ),
     ] = None,
     min_imgsz: Annotated[
         tuple[int, int] | None, typer.Option(metavar="H W", help="With --dynamic: smallest size of an engine.")
@@ -96,7 +100,8 @@ def export_command(
             chosen,
             path,
             format=cast(Any, format),
-            imgsz=_sizes(imgsz, min_imgsz, max_imgsz),
+            imgsz=_sizes(imgsz),
+            span=_span(imgsz, min_imgsz, max_imgsz),
             precision=cast(Any, precision),
             opset=opset,
             batch=batch,
@@ -141,11 +146,24 @@ def _default_output(model: str, format: str) -> Path:  # noqa: A002
     return Path(f"{stem}{'-exported' if model.lower().endswith('.onnx') else ''}{_SUFFIXES[format]}")
 
 
-def _sizes(*sizes: tuple[int, int] | None) -> list[tuple[int, int]] | None:
-    given = [size for size in sizes if size is not None]
-    if given and sizes[0] is None:
-        raise UsageError("--min-imgsz and --max-imgsz go with --imgsz, the size that is used most")
-    return given or None
+def _sizes(text: str | None) -> list[tuple[int, int]] | None:
+    if text is None:
+        return None
+    words = text.replace(",", " ").split()
+    if not words or len(words) % 2 or not all(word.isdecimal() for word in words):
+        raise UsageError(f"--imgsz takes a height and a width, or several pairs of them, not {text!r}")
+    sides = [int(word) for word in words]
+    return list(zip(sides[::2], sides[1::2], strict=True))
+
+
+def _span(
+    usual: str | None, smallest: tuple[int, int] | None, largest: tuple[int, int] | None
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if smallest is None and largest is None:
+        return None
+    if usual is None or smallest is None or largest is None:
+        raise UsageError("--min-imgsz and --max-imgsz go together and with --imgsz, the size that is used most")
+    return smallest, largest
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -31,7 +31,10 @@ def fuse_command(
     model: Annotated[
         str, typer.Option(help="Bundled model (edgefuse models) or path of a model file.")
     ] = DEFAULT_MODEL,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda; engines run on cuda.")] = "cpu",
+    trust_engine: Annotated[
+        bool, typer.Option("--trust-engine", help="Run an engine without a matching manifest; it is code.")
+    ] = False,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also write infrared, visible and fused side by side, for images.")
     ] = False,
@@ -61,7 +64,7 @@ def fuse_command(
     def target(pair: PathPair) -> Path:
         return folder / f"{pair.name}{suffix}" if to_folder else output
 
-    with load(model, device=device) as fuser:  # type: ignore[arg-type]  # load names the allowed devices
+    with load(model, device=device, trust_engine=trust_engine) as fuser:  # type: ignore[arg-type]  # load names them
         if is_video:
             results = [_fuse_video(fuser, pairs[0], target(pairs[0]))]
         else:

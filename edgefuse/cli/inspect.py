@@ -12,6 +12,7 @@ from edgefuse.cli._console import emit_json, out
 __all__ = ["inspect_command"]
 
 _OPERATORS_SHOWN = 12
+_BUILD_OPTIONS = ("sizes", "version_compatible")  # what the manifest keeps beside the versions of tools
 
 
 def inspect_command(
@@ -43,7 +44,10 @@ def _show_manifest(manifest: dict[str, Any]) -> None:
     out(f"  weights   {weights.get('origin', 'unknown origin')}, licence {weights.get('licence', 'not stated')}")
     out(f"  takes     {', '.join(manifest['inputs'])} at {size}, multiples of {manifest['size_multiple']}")
     out(f"  precision {manifest['precision']}, opset {manifest['opset']}, DFT lowering {manifest['dft_lowering']}")
-    out(f"  built by  {', '.join(f'{name} {version}' for name, version in manifest['builder'].items())}")
+    tools = {name: value for name, value in manifest["builder"].items() if name not in _BUILD_OPTIONS}
+    out(f"  built by  {', '.join(f'{name} {version}' for name, version in tools.items())}")
+    if "sizes" in manifest["builder"]:
+        out(f"  sizes     {manifest['builder']['sizes']}")
     if manifest["targets"]:
         out(f"  targets   {', '.join(manifest['targets'])}")
     parity = manifest["parity"]

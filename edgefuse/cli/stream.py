@@ -38,7 +38,10 @@ def stream_command(
     calibration: Annotated[Path | None, typer.Option(help="TOML file of edgefuse calibrate.")] = None,
     resize_ir: Annotated[bool, typer.Option("--resize-ir", help="Stretch infrared of another size.")] = False,
     model: Annotated[str, typer.Option(help="Bundled model or path of a model file.")] = DEFAULT_MODEL,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda; engines run on cuda.")] = "cpu",
+    trust_engine: Annotated[
+        bool, typer.Option("--trust-engine", help="Run an engine without a matching manifest; it is code.")
+    ] = False,
     max_skew: Annotated[
         float | None, typer.Option(help="Largest time between the frames of a pair, in ms. [50]")
     ] = None,
@@ -56,7 +59,11 @@ def stream_command(
     ] = "white-hot",
     output: Annotated[
         list[str] | None,
-        typer.Option("--output", "-o", help="Repeatable: a video, a folder for frames, window, rtsp://…, http://…"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Repeatable: video, folder, window, rtsp://…, zmq://HOST:PORT, gst:PIPELINE.",
+        ),
     ] = None,
     record: Annotated[Path | None, typer.Option(help="Folder for both raw streams; see edgefuse replay.")] = None,
     preview: Annotated[
@@ -77,7 +84,7 @@ def stream_command(
 ) -> None:
     """Fuse two live cameras until they end, a limit is reached, or Ctrl-C."""
     from edgefuse.fuser import load
-    from edgefuse.stream.outputs import RawRecorder, create_output
+    from edgefuse.stream.outputs import RawRecorder, create_output, dated
     from edgefuse.stream.palettes import check_palette
     from edgefuse.stream.preview import PreviewServer, parse_address
     from edgefuse.stream.session import Session, StreamOptions
@@ -94,8 +101,8 @@ def stream_command(
     colours = check_palette(palette)
     gain = _agc(agc, agc_range, pair.ir.profile)
     address = None if preview is None else parse_address(preview)
-    fuser = load(model, device=device)  # type: ignore[arg-type]  # load names the allowed devices
-    recorder = None if record is None else RawRecorder(record)
+    fuser = load(model, device=device, trust_engine=trust_engine)  # type: ignore[arg-type]  # load names the devices
+    recorder = None if record is None else RawRecorder(dated(str(record)))
     outputs = [create_output(text) for text in output or ()]
     with Session(pair, fuser, agc=gain, outputs=outputs, recorder=recorder, options=options) as session:
         if address is None:
@@ -125,7 +132,10 @@ def replay_command(
     calibration: Annotated[Path | None, typer.Option(help="TOML file of edgefuse calibrate.")] = None,
     resize_ir: Annotated[bool, typer.Option("--resize-ir", help="Stretch infrared of another size.")] = False,
     model: Annotated[str, typer.Option(help="Bundled model or path of a model file.")] = DEFAULT_MODEL,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda; engines run on cuda.")] = "cpu",
+    trust_engine: Annotated[
+        bool, typer.Option("--trust-engine", help="Run an engine without a matching manifest; it is code.")
+    ] = False,
     max_skew: Annotated[float, typer.Option(help="Largest time between the frames of a pair, in ms.")] = 50.0,
     agc: Annotated[str, typer.Option(help="percentile, clahe, fixed or none.")] = "percentile",
     agc_range: Annotated[str | None, typer.Option(help="For --agc fixed: LOW:HIGH, as in 0C:60C.")] = None,
@@ -144,6 +154,7 @@ def replay_command(
         resize_ir=resize_ir,
         model=model,
         device=device,
+        trust_engine=trust_engine,
         max_skew=max_skew,
         mode="every",
         agc=agc,

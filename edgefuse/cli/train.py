@@ -43,6 +43,9 @@ def train_command(
         list[str] | None, typer.Option("--set", help="Change a setting, as in train.epochs=5; repeatable.")
     ] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The shortest run that shows that the recipe works.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="The recipe's schedule for half an hour on one CPU core.")
+    ] = False,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after this time with everything written.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; torchrun starts several processes.")] = "auto",
@@ -69,7 +72,7 @@ def train_command(
             raise MissingDependencyError.for_package(package, extra="train", purpose="train a network")
     from edgefuse.train import load_recipe
 
-    chosen = load_recipe(recipe, overrides=assign or (), smoke=smoke)
+    chosen = load_recipe(recipe, overrides=assign or (), smoke=smoke, short=short)
     checked = _check_data(data, chosen, strict=strict)
     result = _train(
         chosen,

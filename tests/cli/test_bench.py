@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,28 @@ def test_kernels_are_measured_by_their_own_command(run: Run, tmp_path: Path) -> 
     assert table_of(saved).splitlines()[0] == result.out.splitlines()[0]
     assert run("kernels", "--ops", "no-such-op").code == 2
     assert run("kernels", "--seconds", "0").code == 2
+
+
+def test_streams_are_measured_by_their_own_command(run: Run, average_model: Path, tmp_path: Path) -> None:
+    """Every stage of a live pipeline in a table, and a record that gives the same table."""
+    saved = tmp_path / "stream.json"
+    small = ("--imgsz", 48, 64, "--rate", 20, "--seconds", 2, "--cores", 1)
+    result = run("stream", average_model, *small, "--output", saved)
+    assert result.code in {0, 1}, result.err  # a machine that is busy may drop a frame, which is what the command tells
+    for stage in ("gain", "register", "infer", "finish", "capture to fused picture"):
+        assert stage in result.out
+    assert "64×48 at 20 + 20 frames a second" in result.out
+    assert table_of(saved).strip() == result.out.strip()
+    assert run("stream", average_model, "--imgsz", 48).code == 2
+    assert run("stream", average_model, "--seconds", 0).code == 2
+
+
+def test_the_module_runs_the_kernel_bench_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """``python -m edgefuse.bench kernels`` is the one command of a machine with a GPU."""
+    from edgefuse.bench.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["restored after the test"])
+    with pytest.raises(SystemExit) as end:
+        main(["kernels", "--device", "tpu"])
+    assert end.value.code == 2
+    assert "--device must be auto, cpu, cuda or cuda:N" in capsys.readouterr().err

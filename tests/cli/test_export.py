@@ -66,7 +66,7 @@ def test_tensorrt_without_its_library_exits_with_3(run_cli, average_model, tmp_p
         (["lite", "--format", "openvino"], "onnx, ort, tensorrt"),
         (["lite", "--config", "channels"], "KEY=VALUE"),
         (["lite", "--channels", "one"], "--channels must be numbers"),
-        (["lite", "--min-imgsz", 8, 8], "go with --imgsz"),
+        (["lite", "--min-imgsz", 8, 8], "go together and with --imgsz"),
         (["lite", "--lower-dft", "fft"], "--lower-dft must be one of"),
         (["nothing"], "unknown model 'nothing'"),
     ],

@@ -79,6 +79,7 @@ COMMANDS = (
     "bench run",
     "demo",
     "models",
+    "models pull",
     "doctor",
 )
 
