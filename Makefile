@@ -18,7 +18,7 @@ check: dev
 	$(BIN)/mypy
 
 bench: dev
-	$(BIN)/edgefuse bench lite rpfnet --runtime torch,ort --imgsz 480 640
+	$(BIN)/edgefuse bench all --runtime torch,ort --imgsz 480 640 256 256
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
