@@ -18,7 +18,7 @@ from edgefuse.runtime import Device, Runner, RuntimeName, create_runner
 from edgefuse.thermal import to_unit
 from edgefuse.zoo import DEFAULT_MODEL
 
-__all__ = ["Fuser", "load"]
+__all__ = ["Fuser", "check_size", "load"]
 
 
 class Fuser:
@@ -67,6 +67,17 @@ class Fuser:
         """The model and what runs it, as in ``"lite on onnxruntime-cpu"``; without a manifest only the latter."""
         manifest = self.runner.manifest
         return self.runner.name if manifest is None else f"{manifest.model} on {self.runner.name}"
+
+    @property
+    def advice(self) -> str | None:
+        """How to get the same picture much faster, in one line; None where there is nothing to say."""
+        manifest = self.runner.manifest
+        if manifest is None or manifest.dft_lowering != "keep":
+            return None
+        return (
+            f"{manifest.model} takes any size and so keeps ONNX's slow DFT operator; made for one size it is several "
+            f"times faster: edgefuse export {manifest.model} --imgsz HEIGHT WIDTH"
+        )
 
     def prepare(self, ir: Image, vis: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Turn a pair into the two padded network inputs.
@@ -153,9 +164,22 @@ def _check(ir: Image, vis: NDArray[np.uint8]) -> None:
             f"infrared is {ir.shape[1]}x{ir.shape[0]}, visible is {vis.shape[1]}x{vis.shape[0]}: "
             "the two must be registered and of one size"
         )
-    if min(ir.shape) < SMALLEST_SIDE or ir.size > LARGEST_IMAGE_PIXELS:
+    check_size(*vis.shape[:2])
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse pictures that no network here is meant for.
+
+    Args:
+        height: Of the pair in pixels.
+        width: Of the pair in pixels.
+
+    Raises:
+        InputError: A side is too short, or there are too many pixels.
+    """
+    if min(height, width) < SMALLEST_SIDE or height * width > LARGEST_IMAGE_PIXELS:
         raise InputError(
-            f"{ir.shape[1]}x{ir.shape[0]} pixels: each side needs at least {SMALLEST_SIDE}, "
+            f"{width}x{height} pixels: each side needs at least {SMALLEST_SIDE}, "
             f"and all together at most {LARGEST_IMAGE_PIXELS}"
         )
 

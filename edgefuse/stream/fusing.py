@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgefuse.arrays import Image
 from edgefuse.calibrate import Calibration
 from edgefuse.errors import InputError
-from edgefuse.fuser import Fuser
+from edgefuse.fuser import Fuser, check_size
 from edgefuse.kernels.warp import PairWarp
 from edgefuse.stream.agc import GainRange, ThermalAgc
 from edgefuse.stream.pairing import Pair
@@ -169,6 +169,8 @@ class PairFuser:
         picture, gain = self._agc.picture(pair.ir.image, pair.ir.captured_seconds)
         marks.append(time.monotonic())
         with self._lock:
+            if self._warm_shape != vis.shape:
+                check_size(*vis.shape[:2])
             size = self._fuser.input_size(*vis.shape[:2])
             inputs = self.registration.inputs(picture, vis, gain=gain, size=size)
             if self._warm_shape != vis.shape:  # the first run of a shape allocates; it must not count as a stage

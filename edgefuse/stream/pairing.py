@@ -22,6 +22,11 @@ _QUEUE_FRAMES = 8
 _HISTORY_FRAMES = 64
 _HOLD_SECONDS = 10.0
 
+# Frames come in bursts (a network, a busy core). Whoever fuses in at most this share of the time between two frames, as
+# a mean, soon has fused all of a burst; no frame of it is passed over unless it is this old.
+_CATCH_UP_SHARE = 0.75
+_CATCH_UP_SECONDS = 0.25
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -46,7 +51,8 @@ class Pairer:
     """Takes the frames of both cameras and gives pairs, one for each visible frame that has a partner.
 
     ``freshest`` is for watching: the newest visible frame that has a partner, at once; older ones are dropped and
-    counted.
+    counted. Whoever takes pairs faster than the camera gives them gets the frames of a burst in order instead, up to a
+    quarter of a second old: nothing is lost to jitter, and the delay is gone after a few frames.
     ``every`` is for recording: each visible frame in order, with the nearest infrared frame, which is waited for. With
     recorded sources the answer then depends on the frames alone, not on when they came.
 
@@ -85,7 +91,10 @@ class Pairer:
         self._vis: deque[Frame] = deque()
         self._ir: deque[Frame] = deque()
         self._ir_ended = self._vis_ended = self._closed = self._exhausted = False
-        self._period: float | None = None
+        self._periods: dict[Role, float] = {}
+        self._newest_seconds: dict[Role, float] = {}
+        self._given_seconds: float | None = None
+        self._busy_seconds: float | None = None
         self._changed = threading.Condition()
         self._last_ir_sequence = -1
         self.drops: Counter[str] = Counter()
@@ -99,8 +108,8 @@ class Pairer:
         with self._changed:
             if not self._live:
                 self._changed.wait_for(lambda: self._has_room(frame.role))
+            self._measure_period(frame)
             if frame.role == "ir":
-                self._measure_period(frame)
                 self._ir.append(frame)
                 self._trim_ir()
             else:
@@ -116,13 +125,14 @@ class Pairer:
         return self._closed or len(self._ir) < _HISTORY_FRAMES or (self._vis_ended and not self._vis)
 
     def _measure_period(self, frame: Frame) -> None:
-        if not self._ir:
+        before = self._newest_seconds.get(frame.role)
+        self._newest_seconds[frame.role] = frame.captured_seconds
+        if before is None:
             return
-        step = frame.captured_seconds - self._ir[-1].captured_seconds
-        if self._period is None:
-            self._period = step
-        elif step < 3 * self._period:  # a pause is no period
-            self._period += 0.1 * (step - self._period)
+        step = frame.captured_seconds - before
+        period = self._periods.setdefault(frame.role, step)
+        if step < 3 * period:  # a pause is no period
+            self._periods[frame.role] += 0.1 * (step - period)
 
     def close(self) -> None:
         """Let every waiting thread go; frames offered from here on are of no use to anyone."""
@@ -162,10 +172,12 @@ class Pairer:
         """
         deadline = time.monotonic() + timeout_seconds
         with self._changed:
+            self._measure_busy()
             while True:
                 pair = self._freshest() if self._mode == "freshest" else self._take_oldest()
                 remaining = deadline - time.monotonic()
                 if pair is not None or remaining <= 0.0:
+                    self._given_seconds = None if pair is None else self._clock()
                     self._changed.notify_all()
                     return pair
                 # A live partner may come too late without any event: look again soon.
@@ -177,7 +189,24 @@ class Pairer:
             if newest is not None:
                 self.drops["superseded"] += 1
             newest = pair
+            if self._catches_up(pair):
+                break
         return newest
+
+    def _measure_busy(self) -> None:
+        """Take note of how long the last pair kept its taker."""
+        if self._given_seconds is None:
+            return
+        busy = self._clock() - self._given_seconds
+        before = busy if self._busy_seconds is None else self._busy_seconds
+        self._busy_seconds = before + 0.1 * (busy - before)
+
+    def _catches_up(self, pair: Pair) -> bool:
+        """Whether a pair may be given although newer ones wait, since they will not wait long."""
+        period = self._periods.get("vis")
+        if self._busy_seconds is None or period is None or self._busy_seconds > _CATCH_UP_SHARE * period:
+            return False
+        return self._clock() - pair.vis.captured_seconds <= _CATCH_UP_SECONDS
 
     def _take_oldest(self) -> Pair | None:
         """The pair of the oldest visible frame; frames that can have none are dropped on the way."""
@@ -222,10 +251,11 @@ class Pairer:
     def _held(self, vis: Frame) -> Pair | None:
         """The last infrared frame before a visible one, where the camera then missed frames, but not for too long."""
         before = [frame for frame in self._ir if frame.captured_seconds <= vis.captured_seconds]
-        if not self._live or not before or self._period is None:
+        period = self._periods.get("ir")
+        if not self._live or not before or period is None:
             return None
         silent = vis.captured_seconds - before[-1].captured_seconds
-        return self._pair(before[-1], vis, held=True) if 1.5 * self._period < silent <= self._hold else None
+        return self._pair(before[-1], vis, held=True) if 1.5 * period < silent <= self._hold else None
 
     def _pair(self, ir: Frame, vis: Frame, *, held: bool = False) -> Pair:
         age = max(0.0, vis.captured_seconds - ir.changed_seconds)

@@ -17,9 +17,10 @@ from edgefuse.arrays import Image
 from edgefuse.errors import InputError
 from edgefuse.images import LARGEST_IMAGE_PIXELS, SMALLEST_SIDE
 
-__all__ = ["SLOTS", "Layout", "Ring"]
+__all__ = ["Layout", "Ring"]
 
-SLOTS = 4
+_FEWEST_SLOTS, _MOST_SLOTS = 4, 8
+_RING_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,21 @@ class Layout:
         """Bytes of one frame."""
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
+    @property
+    def slots(self) -> int:
+        """Frames that a ring of this layout holds.
+
+        Eight bridge a pause of a quarter of a second at 30 Hz. Large frames get fewer: containers give little shared
+        memory.
+        """
+        return min(_MOST_SLOTS, max(_FEWEST_SLOTS, _RING_BYTES // self.size_bytes))
+
     def __str__(self) -> str:
         return f"{self.shape[1]}x{self.shape[0]} {self.dtype}{' BGR' if len(self.shape) == 3 else ''}"
 
 
 class Ring:
-    """A shared block of ``SLOTS`` frames. The side that creates it also removes it.
+    """A shared block of ``layout.slots`` frames. The side that creates it also removes it.
 
     Args:
         layout: What a frame is.
@@ -64,7 +74,7 @@ class Ring:
     def __init__(self, layout: Layout, *, name: str | None = None) -> None:
         self.layout = layout
         self._owner = name is None
-        size = max(1, layout.size_bytes * SLOTS)
+        size = max(1, layout.size_bytes * layout.slots)
         self._closed = False
         self._memory = SharedMemory(name=name, create=name is None, size=size if name is None else 0)
 

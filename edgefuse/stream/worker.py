@@ -15,7 +15,7 @@ from edgefuse.arrays import Image
 from edgefuse.errors import EdgeFuseError
 from edgefuse.stream.config import CameraConfig
 from edgefuse.stream.readers import RawFrame, read_frames
-from edgefuse.stream.ring import SLOTS, Layout, Ring
+from edgefuse.stream.ring import Layout, Ring
 from edgefuse.stream.uri import redact
 
 __all__ = ["Ended", "Failed", "FrameReady", "NewLayout", "UseRing", "Worked", "run_worker"]
@@ -99,7 +99,7 @@ class _Handover:
             pass  # slots of the old ring that came back too late
         if answer.name is None:
             return None
-        self._ring, self._free = Ring(layout, name=answer.name), list(range(SLOTS))
+        self._ring, self._free = Ring(layout, name=answer.name), list(range(layout.slots))
         return self._ring
 
     def close(self) -> None:

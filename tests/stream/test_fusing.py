@@ -97,3 +97,10 @@ def test_a_picture_is_not_overwritten_by_the_next(fuser: Fuser) -> None:
     fuse(_pair(ir[::-1].copy(), 255 - vis), rate_hz=30.0)
     np.testing.assert_array_equal(first.fused, kept[0])
     np.testing.assert_array_equal(first.ir_unit, kept[1])
+
+
+def test_frames_too_small_for_any_network_are_refused(fuser: Fuser) -> None:
+    """As pairs of pictures are: a camera that sends thumbnails is a camera that is set up wrongly."""
+    fuse = PairFuser(fuser, agc=ThermalAgc(), registration=Registration(resize=True))
+    with pytest.raises(InputError, match="6x45 pixels: each side needs at least 8"):
+        fuse(_pair(*_frames(vis_size=(45, 6))), rate_hz=30.0)

@@ -106,6 +106,39 @@ def test_the_freshest_pair_is_given_and_the_others_are_counted() -> None:
     assert pairer.next(0.0) is None
 
 
+def burst(busy_seconds: float, late_seconds: float) -> tuple[list[int], int]:
+    """Frames at 30 Hz and a taker that needs so long for each, then 4 frames at once, the first of them so late."""
+    clock = Clock()
+    pairer = Pairer(max_skew_seconds=0.05, clock=clock)
+
+    def offer(number: int) -> None:
+        for role in ("ir", "vis"):
+            pairer.offer(frame(role, number, 100 + number / 30))
+
+    for number in range(5):
+        clock.now = 100 + number / 30
+        offer(number)
+        assert pairer.next(0.0) is not None
+        clock.now += busy_seconds
+        assert pairer.next(0.0) is None
+    clock.now = 100 + 5 / 30 + late_seconds
+    for number in range(5, 9):
+        offer(number)
+    taken = []
+    while (pair := pairer.next(0.0)) is not None:
+        taken.append(pair.vis.sequence)
+        clock.now += busy_seconds
+    return taken, pairer.drops["superseded"]
+
+
+def test_a_burst_is_caught_up_with_where_fusing_is_fast() -> None:
+    """Jitter costs no frame then; a slow taker and very late frames are still given the newest alone."""
+    assert burst(busy_seconds=0.011, late_seconds=0.11) == ([5, 6, 7, 8], 0)
+    assert burst(busy_seconds=0.030, late_seconds=0.11) == ([8], 3)
+    assert burst(busy_seconds=0.011, late_seconds=0.40) == ([8], 3)
+    assert burst(busy_seconds=0.011, late_seconds=0.27) == ([6, 7, 8], 1)
+
+
 def test_a_late_infrared_frame_is_waited_for_and_no_longer_than_useful() -> None:
     """Within the largest skew it may still come; after that it cannot be a partner."""
     clock = Clock()
