@@ -15,7 +15,7 @@ from torch import nn
 from edgefuse import models
 from edgefuse.data import CheckedData
 from edgefuse.errors import InputError, UsageError
-from edgefuse.train.accelerator import TrainDevice, start_accelerator
+from edgefuse.train.accelerator import TrainDevice, precision_of, start_accelerator
 from edgefuse.train.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from edgefuse.train.interruption import Reason, StopRequest
 from edgefuse.train.record import training_record, write_record
@@ -217,6 +217,7 @@ class _Run:
             self.position,
             command=self.command,
             device=str(self.accelerator.device),
+            precision=precision_of(self.accelerator),
             processes=self.accelerator.num_processes,
             finished=reason == "finished",
             losses=losses,

@@ -26,6 +26,7 @@ def training_record(
     *,
     command: str,
     device: str,
+    precision: str,
     processes: int,
     finished: bool,
     losses: tuple[float, float],
@@ -38,6 +39,7 @@ def training_record(
         position: How far it came.
         command: Command line.
         device: Device, as torch names it.
+        precision: Arithmetic that was used.
         processes: Number of processes.
         finished: Whether it ran its full length.
         losses: Mean loss at the start and at the end of the last stage.
@@ -58,7 +60,7 @@ def training_record(
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "processes": processes,
-        "precision": train.precision,
+        "precision": precision,
         "first_loss": losses[0],
         "last_loss": losses[1],
         "data_sha256": data.sha256,

@@ -258,12 +258,16 @@ def test_refuses_what_cannot_train(data, tmp_path, override, said):
         train(recipe, data, output=tmp_path / "run", device="cpu")
 
 
-def test_bf16_trains(data, tmp_path):
-    """Mixed precision runs on a CPU too, and its weights stay fp32."""
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_trains(data, tmp_path, monkeypatch, caplog, has_bf16):
+    """Mixed precision runs on a CPU too, and its weights stay fp32; without bf16 instructions it is fp32 and said."""
+    monkeypatch.setattr("edgefuse.train.accelerator._cpu_multiplies_bf16", lambda: has_bf16)
     changes = ["model.channels=4", "augmentation.crop_px=32", "train.epochs=1", "train.batch=2", "train.sheet_px=32"]
     recipe = load_recipe("lite", overrides=[*changes, "train.crops_per_pair=1", "train.precision=bf16"])
     result = train(recipe, data, output=tmp_path / "run", device="cpu")
     assert {tensor.dtype for tensor in load_file(result.weights).values()} == {torch.float32}
+    used = json.loads((tmp_path / "run" / "training.json").read_text())["precision"]
+    assert (used, "no bf16 arithmetic" in caplog.text) == (("bf16", False) if has_bf16 else ("fp32", True))
 
 
 def test_workers_that_draw_samples_change_nothing(tiny, data, tmp_path):
