@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-__all__ = ["FORMS", "GOALS", "main"]
+__all__ = ["FORMS", "GOALS", "dft_markdown", "main"]
 
 FORMS = ("DFT operator", "dense", "default", "PyTorch eager")
 """What is compared; "default" is what ``lower_dft`` does by itself."""
@@ -51,6 +51,8 @@ GOALS: Mapping[tuple[str, str], float] = {
 # The default lowering is within 4e-7 of the largest value of the block's output in float64; ONNX Runtime's DFT operator
 # is within 2e-5, since it sums in float32.
 _TOLERANCE = {"DFT operator": 1e-4, "dense": 1e-6, "default": 1e-6, "PyTorch eager": 1e-6}
+
+_VERSIONS = {"ONNX Runtime": "onnxruntime", "PyTorch": "torch"}
 
 Floats = NDArray[np.float32]
 
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     torch.set_num_threads(1)
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "command": "bench_dft_lowering",
+        "command": "bench dft_lowering",
         "machine": json.loads(json.dumps(dataclasses.asdict(describe_machine()))),
         "size": list(options.size),
         "threads": 1,
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         document["rows"] += _measure(subject, options.rounds)
     if options.output is not None:
         save_document(document, options.output)
-    print(json.dumps(document, indent=2) if options.json else _view(document))  # noqa: T201 - this is a program
+    print(json.dumps(document, indent=2) if options.json else dft_markdown(document))  # noqa: T201 - this is a program
     return document
 
 
@@ -163,6 +165,8 @@ def _measure(subject: _Subject, rounds: int) -> list[dict[str, Any]]:
     errors = _errors(subject, calls)
     cpu_ms: dict[str, list[float]] = {form: [] for form in calls}
     wall_ms: dict[str, list[float]] = {form: [] for form in calls}
+    for call in calls.values():  # ONNX Runtime lays out its memory in the first run, and again, planned, in the second
+        call()
     with NoiseMeter() as meter:
         for _ in range(rounds):
             for form, call in calls.items():
@@ -203,9 +207,20 @@ def _errors(subject: _Subject, calls: Mapping[str, Callable[[], Floats]]) -> dic
     return errors
 
 
-def _view(document: Mapping[str, Any]) -> str:
+def dft_markdown(document: Mapping[str, Any]) -> str:
+    """The tables of a record.
+
+    Args:
+        document: What ``main`` returns.
+
+    Returns:
+        Markdown, one table a subject, ending in a newline.
+    """
     height, width = document["size"]
-    lines = [f"DFT lowering at {width}x{height}, one thread, medians by turns; ± is half the 10-90 % range", ""]
+    lines = [
+        f"{width}×{height}, one thread, medians by turns; ± is half the distance from the 10th to the 90th percentile.",
+        "",
+    ]
     for name in dict.fromkeys(row["subject"] for row in document["rows"]):
         rows = [row for row in document["rows"] if row["subject"] == name]
         head = (name, "CPU ms", "wall ms", "relative error", "default is faster", "goal")
@@ -213,8 +228,9 @@ def _view(document: Mapping[str, Any]) -> str:
         if rows[0]["noise"]:
             lines += [f"Beside it {rows[0]['noise']}.", ""]
     machine = document["machine"]
-    lines.append(f"{machine['cpu']['name']}, ONNX Runtime {machine['versions'].get('onnxruntime')}, {machine['utc']}")
-    return "\n".join(lines)
+    versions = ", ".join(f"{name} {machine['versions'].get(package)}" for name, package in _VERSIONS.items())
+    lines.append(f"Measured on {machine['cpu']['name']}, {versions}, {machine['utc'][:10]}.")
+    return "\n".join(lines) + "\n"
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 from edgefuse.bench.record import Record, load_document
-from edgefuse.bench.training import training_markdown
 from edgefuse.bench.views import render
 from edgefuse.errors import ArtifactError
 
@@ -16,6 +16,15 @@ __all__ = ["fill_tables", "stale_tables", "table_of"]
 # Each marker is a line of its own; in between stands the table of bench/results/NAME.json.
 _OPENING = re.compile(r"^<!-- bench:[\w.-]+ -->$", re.MULTILINE)
 _MARKED = re.compile(r"^(<!-- bench:(?P<name>[\w.-]+) -->\n)(?P<body>.*?)^(<!-- /bench -->)$", re.DOTALL | re.MULTILINE)
+
+# What writes the table of a command's records: imported when it is wanted, since some bring much with them.
+_VIEWS = {
+    "bench dft_lowering": "bench_dft_lowering:dft_markdown",
+    "bench kernels": "kernels:kernels_markdown",
+    "bench quality": "quality_views:quality_markdown",
+    "bench stream": "bench_stream:stream_markdown",
+    "bench train": "training:training_markdown",
+}
 
 
 def fill_tables(text: str, results: Path) -> str:
@@ -77,22 +86,15 @@ def table_of(path: Path) -> str:
         raise ArtifactError(f"{path}: not a benchmark record ({error})") from error
     if command == "bench":
         return render(Record.load(path))
-    if command == "bench train":
-        return training_markdown(load_document(path, command=command))
-    if command == "bench kernels":
-        from edgefuse.bench.kernels import kernels_markdown
-
-        return kernels_markdown(load_document(path, command=command))
-    if str(command).startswith("bench quality "):
-        from edgefuse.bench.quality_views import quality_markdown
-
-        return quality_markdown(load_document(path, command=command))
-    if command == "bench stream":
-        from edgefuse.bench.bench_stream import stream_markdown
-
-        return stream_markdown(load_document(path, command=command))
     if command == "bench ablation":
         from edgefuse.bench.ablation import ablation_markdown, load_plan, load_results
 
         return ablation_markdown(load_plan(), load_results(path))
+    view = _VIEWS.get("bench quality" if str(command).startswith("bench quality ") else command)
+    if view is not None:
+        module, function = view.split(":")
+        markdown: str = getattr(import_module(f"edgefuse.bench.{module}"), function)(
+            load_document(path, command=command)
+        )
+        return markdown
     raise ArtifactError(f"{path}: a record of {command!r}, of which there is no table")
