@@ -65,6 +65,8 @@ def fuse_command(
         return folder / f"{pair.name}{suffix}" if to_folder else output
 
     with load(model, device=device, trust_engine=trust_engine) as fuser:  # type: ignore[arg-type]  # load names them
+        if fuser.advice:
+            log(fuser.advice, style="yellow")
         if is_video:
             results = [_fuse_video(fuser, pairs[0], target(pairs[0]))]
         else:

@@ -102,6 +102,8 @@ def stream_command(
     gain = _agc(agc, agc_range, pair.ir.profile)
     address = None if preview is None else parse_address(preview)
     fuser = load(model, device=device, trust_engine=trust_engine)  # type: ignore[arg-type]  # load names the devices
+    if fuser.advice:
+        log(fuser.advice, style="yellow")
     recorder = None if record is None else RawRecorder(dated(str(record)))
     outputs = [create_output(text) for text in output or ()]
     with Session(pair, fuser, agc=gain, outputs=outputs, recorder=recorder, options=options) as session:

@@ -108,3 +108,11 @@ def test_a_closed_fuser_says_so(average_model: Path) -> None:
     with pytest.raises(edgefuse.ArtifactError, match="not active"):
         fuser(np.zeros((16, 16), np.uint8), np.zeros((16, 16), np.uint8))
     assert padded_size(16, 16, multiple=fuser.runner.size_multiple) == (16, 16)
+
+
+def test_a_model_that_keeps_the_slow_transform_says_how_to_be_rid_of_it() -> None:
+    """The bundled RPFNet takes any size and so pays for ONNX's DFT operator; the default has nothing to say."""
+    with edgefuse.load("rpfnet") as fuser:
+        assert "edgefuse export rpfnet --imgsz" in str(fuser.advice)
+    with edgefuse.load("lite") as fuser:
+        assert fuser.advice is None
