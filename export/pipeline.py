@@ -217,12 +217,15 @@ def _check(
     calibration: PairSet | None,
 ) -> CheckedGraph:
     """Rewrite the graph as asked, and hold it against where it came from."""
+    from edgefuse.export.concatenations import convolve_before_concatenating
     from edgefuse.export.dft import count_dft, lower_dft
 
     original = graph if graph is not None else _from_network(source, request)
     target: Target = "cpu" if request.engine is None else "tensor-core"
     checks = checks or synthetic_pairs(*request.sizes[0], count=_SIMULATED_PAIRS)
     lowered = lower_dft(original, method=request.lower, target=target)
+    if target == "cpu" and request.precision == "fp32":
+        lowered = convolve_before_concatenating(lowered)
     builder = _builder(source)
     if request.precision != "fp32":
         from edgefuse.export.precision import to_precision
