@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 
-from edgefuse.export.graph_editing import NodeEmitter, array_of, is_op, only_consumer, static_shape
+from edgefuse.export.graph_editing import NodeEmitter, array_of, is_op, only_consumer, static_shape, supplant
 
 __all__ = ["convolve_before_concatenating"]
 
@@ -39,12 +39,7 @@ def convolve_before_concatenating(model: onnx.ModelProto, *, at_least_bytes: int
         if convolution is None or not _is_large(node, at_least_bytes) or not _mixes_channels(convolution, node):
             continue
         emitter.anchor = convolution
-        total = _sum(emitter, node, convolution)
-        old = convolution.outputs[0]
-        name, old.name = old.name, f"{old.name}.concatenated"
-        total.name, total.dtype, total.shape = name, old.dtype, old.shape
-        old.replace_all_uses_with(total, replace_graph_outputs=True)
-        graph.remove(convolution, safe=True)
+        supplant(graph, convolution, _sum(emitter, node, convolution))
     onnxscript.optimizer.remove_unused_nodes(converted)
     rewritten: onnx.ModelProto = ir.to_proto(converted)
     return rewritten

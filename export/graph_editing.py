@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-__all__ = ["NodeEmitter", "Shape", "array_of", "is_op", "only_consumer", "static_shape"]
+__all__ = ["NodeEmitter", "Shape", "array_of", "is_op", "only_consumer", "static_shape", "supplant"]
 
 Array = NDArray[Any]
 Shape = tuple[int | None, ...]
@@ -44,6 +44,21 @@ def only_consumer(value: Any) -> Any:
     """The one node that reads a value, or None if there are several or the graph returns it."""
     uses = list(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None
+
+
+def supplant(graph: Any, node: Any, value: Any) -> None:
+    """Remove a node and let another value take its one output's name, type, shape and uses.
+
+    Args:
+        graph: The graph of both.
+        node: A node of one output.
+        value: What is equal to that output.
+    """
+    old = node.outputs[0]
+    name, old.name = old.name, f"{old.name}.supplanted"
+    value.name, value.dtype, value.shape = name, old.dtype, old.shape
+    old.replace_all_uses_with(value, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
 
 
 class NodeEmitter:

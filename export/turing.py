@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 
-from edgefuse.export.graph_editing import NodeEmitter, array_of, is_op, static_shape
+from edgefuse.export.graph_editing import NodeEmitter, array_of, is_op, static_shape, supplant
 
 __all__ = ["products_as_convolutions"]
 
@@ -32,13 +32,8 @@ def products_as_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in list(graph):
         emitter.anchor = node
         output = _rewrite(emitter, node) if is_op(node, "MatMul", "Gemm") else None
-        if output is None:
-            continue
-        old = node.outputs[0]
-        name, old.name = old.name, f"{old.name}.product"
-        output.name, output.dtype, output.shape = name, old.dtype, old.shape
-        old.replace_all_uses_with(output, replace_graph_outputs=True)
-        graph.remove(node)
+        if output is not None:
+            supplant(graph, node, output)
     onnxscript.optimizer.remove_unused_nodes(converted)
     rewritten: onnx.ModelProto = ir.to_proto(converted)
     return rewritten
