@@ -135,8 +135,9 @@ def _named(
     if shipped_weights:
         weights = zoo.weights(name)
     if weights is None and not untrained:
+        fetch = f"edgefuse models pull {name} --from FOLDER_OR_URL, " if name in zoo.manifests() else ""
         raise UsageError(
-            f"{name} ships without weights: give --weights FILE, or --untrained to export it as initialised"
+            f"no weights of {name} are here: {fetch}--weights FILE, or --untrained to export it as initialised"
         )
     header = _header(Path(weights)) if weights is not None else _Header()
     if not config and header.model == name:

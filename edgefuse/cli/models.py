@@ -93,7 +93,9 @@ def _rows() -> list[dict[str, Any]]:
                 "sha256": manifest.sha256 if manifest else None,
                 "cost": manifest.cost if manifest else None,
                 "quality": training.get("metrics"),
-                "training": {key: training.get(key) for key in ("recipe", "steps", "minutes", "device", "finished")},
+                "training": {
+                    key: training.get(key) for key in ("recipe", "steps", "minutes", "device", "threads", "finished")
+                },
             }
         )
     return rows
@@ -156,11 +158,13 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
             continue
         training, cost = row["training"], row["cost"] or {}
         parameters = f"{cost['parameters']:,}" if cost else ""
-        device = f"one {training['device']} core" if training["device"] == "cpu" else str(training["device"])
+        device = str(training["device"])
+        if device == "cpu":
+            device = f"{training['threads']} CPU cores" if (training["threads"] or 1) > 1 else "one CPU core"
         cells = [
             *(f"`{row['name']}`", f"{row['size_bytes'] / 1e6:.2f} MB", parameters, _gmacs(row)),
             *(*_quality(row), _scenes(row)),
-            *(f"{training['steps']}", f"{training['minutes']:.0f}", device.replace("cpu", "CPU")),
+            *(f"{training['steps']}", f"{training['minutes']:.0f}", device),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edgefuse.images import read_ir, read_vis, write_image
 
@@ -62,8 +63,11 @@ def test_models_lists_the_default_with_its_licence(run_cli) -> None:
     assert "lite (default)" in run_cli("models").out
 
 
-def test_a_known_model_without_weights_says_how_to_get_it(run_cli, tmp_path: Path) -> None:
+def test_a_known_model_without_weights_says_how_to_get_it(
+    run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line with the export command, exit code of wrong usage."""
+    monkeypatch.setattr("edgefuse.zoo.ASSETS", tmp_path)
     result = run_cli("demo", "-o", tmp_path, "--model", "sspfusion")
     assert result.code == 2
     assert "edgefuse export sspfusion --weights" in result.err

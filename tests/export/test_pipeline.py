@@ -364,8 +364,9 @@ def test_wrong_options_are_refused(options: dict[str, object], message: str, tmp
         export(Plain(), tmp_path / str(arguments.pop("output")), **arguments)  # type: ignore[arg-type]
 
 
-def test_models_without_weights_say_how_to_give_them(tmp_path: Path) -> None:
+def test_models_without_weights_say_how_to_give_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing random is exported by mistake."""
+    monkeypatch.setattr("edgefuse.zoo.ASSETS", tmp_path)
     with pytest.raises(UsageError, match=r"--weights FILE, or --untrained"):
         export("sspfusion", tmp_path / "x.onnx")
 
