@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Annotated
 
@@ -71,9 +70,6 @@ app.command("doctor")(doctor_command)
 
 def main() -> None:
     """Run the command line; deliberate errors become one line and their exit code."""
-    # A reader that closes the pipe early (head, less) ends the command quietly.
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         app()
     except EdgeFuseError as error:

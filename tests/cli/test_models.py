@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
 
 from edgefuse.zoo import ASSETS, manifests
 
@@ -32,3 +38,19 @@ def test_pull_of_an_unknown_model_lists_what_there_is(run_cli):
     assert result.code == 2
     assert "lite" in result.err
     assert len(result.err.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="pipes that signal are POSIX's")
+def test_a_reader_that_leaves_early_ends_the_command_quietly(run_cli):
+    """As `edgefuse models | head` does. SIGPIPE stays ignored: it would end a stream whose camera or viewer goes."""
+    run_cli("--version")
+    assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", "from edgefuse.cli import main; main()", "models"]
+    try:
+        ended = subprocess.run(command, check=False, stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert ended.returncode != 0
+    assert ended.stderr == b""
