@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgefuse.models.base import FusionNetwork, require_positive
-from edgefuse.models.lite_cells import BASES, CELL_PX, CellBlend, ContextTrunk
+from edgefuse.models.base import require_positive
+from edgefuse.models.lite_cells import BASES, CELL_PX, CellNetwork, ContextTrunk
 from edgefuse.models.registry import register
 
 __all__ = ["Lite"]
 
 
 @register("lite")
-class Lite(FusionNetwork):
+class Lite(CellNetwork):
     """Local affine blend at full resolution, its coefficients predicted at a quarter of it.
 
     With g the pixel-wise maximum of the sources,
@@ -30,32 +30,14 @@ class Lite(FusionNetwork):
         channels: Width of the trunk at a quarter resolution; eighth and sixteenth have 2 and 3 times as many.
     """
 
-    size_multiple = 16
-    min_size = 16
-
     def __init__(self, *, channels: int = 16) -> None:
         super().__init__()
         require_positive("channels", channels)
-        self.blend = CellBlend()
         self.trunk = ContextTrunk(BASES * CELL_PX**2, (channels, channels * 2, channels * 3))
         self.head = nn.Conv2d(channels, BASES + 1, 1)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
-    def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Fuse a batch of pairs.
-
-        Args:
-            ir: Infrared images, shape (B, 1, H, W), in [0, 1].
-            vis: Luminance of the visible images, same shape.
-
-        Returns:
-            ``fused`` before the clamp: losses then feel how far it lies out of range, and bring it back.
-        """
-        self.check_pair(ir, vis)
-        cells = self.blend.cells(ir, vis)
-        return {"fused": self.blend(cells, self.head(self.trunk(cells.stacked)))}
-
-    def forward(self, ir: torch.Tensor, vis: torch.Tensor) -> torch.Tensor:
-        """Fuse a batch of pairs; see ``FusionNetwork.forward``."""
-        return self.forward_train(ir, vis)["fused"].clamp(0, 1)
+    def maps(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The coefficients of a cell; see ``CellNetwork.maps``."""
+        return (self.head(features),)

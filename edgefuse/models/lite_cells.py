@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["BASES", "CELL_PX", "CellBlend", "Cells", "ContextTrunk", "convolution"]
+from edgefuse.models.base import FusionNetwork
+
+__all__ = ["BASES", "CELL_PX", "CellBlend", "CellNetwork", "Cells", "ContextTrunk", "convolution"]
 
 CELL_PX = 4
 _PIXELS = CELL_PX * CELL_PX
@@ -171,3 +173,44 @@ def _bilinear_kernel() -> torch.Tensor:
         rows.append([max(-offset, 0.0), 1 - abs(offset), max(offset, 0.0)])
     axis = torch.tensor(rows)
     return torch.einsum("ik,jl->ijkl", axis, axis).reshape(_PIXELS, 1, 3, 3)
+
+
+class CellNetwork(FusionNetwork):
+    """A trunk on the cells of a pair, and heads whose maps blend it.
+
+    A subclass sets ``trunk`` and defines ``maps``.
+    """
+
+    size_multiple = 16
+    min_size = 16
+    trunk: ContextTrunk
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blend = CellBlend()
+
+    def maps(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What ``CellBlend`` takes besides the cells.
+
+        Args:
+            features: Output of the trunk.  # [B, C, H/4, W/4]
+        """
+        raise NotImplementedError
+
+    def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Fuse a batch of pairs.
+
+        Args:
+            ir: Infrared images, shape (B, 1, H, W), in [0, 1].
+            vis: Luminance of the visible images, same shape.
+
+        Returns:
+            ``fused`` before the clamp: losses then feel how far it lies out of range, and bring it back.
+        """
+        self.check_pair(ir, vis)
+        cells = self.blend.cells(ir, vis)
+        return {"fused": self.blend(cells, *self.maps(self.trunk(cells.stacked)))}
+
+    def forward(self, ir: torch.Tensor, vis: torch.Tensor) -> torch.Tensor:
+        """Fuse a batch of pairs; see ``FusionNetwork.forward``."""
+        return self.forward_train(ir, vis)["fused"].clamp(0, 1)

@@ -8,6 +8,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import Literal, get_args
 
 from edgefuse.errors import UsageError
@@ -21,6 +23,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 _QUEUE_FRAMES = 8
 _HISTORY_FRAMES = 64
 _HOLD_SECONDS = 10.0
+_PERIOD_FRAMES = 16
 
 # Frames come in bursts (a network, a busy core). Whoever fuses in at most this share of the time between two frames, as
 # a mean, soon has fused all of a burst; no frame of it is passed over unless it is this old.
@@ -91,8 +94,7 @@ class Pairer:
         self._vis: deque[Frame] = deque()
         self._ir: deque[Frame] = deque()
         self._ir_ended = self._vis_ended = self._closed = self._exhausted = False
-        self._periods: dict[Role, float] = {}
-        self._newest_seconds: dict[Role, float] = {}
+        self._captured: dict[Role, deque[float]] = {role: deque(maxlen=_PERIOD_FRAMES) for role in get_args(Role)}
         self._given_seconds: float | None = None
         self._busy_seconds: float | None = None
         self._changed = threading.Condition()
@@ -108,7 +110,7 @@ class Pairer:
         with self._changed:
             if not self._live:
                 self._changed.wait_for(lambda: self._has_room(frame.role))
-            self._measure_period(frame)
+            self._captured[frame.role].append(frame.captured_seconds)
             if frame.role == "ir":
                 self._ir.append(frame)
                 self._trim_ir()
@@ -124,15 +126,10 @@ class Pairer:
         self._trim_ir()
         return self._closed or len(self._ir) < _HISTORY_FRAMES or (self._vis_ended and not self._vis)
 
-    def _measure_period(self, frame: Frame) -> None:
-        before = self._newest_seconds.get(frame.role)
-        self._newest_seconds[frame.role] = frame.captured_seconds
-        if before is None:
-            return
-        step = frame.captured_seconds - before
-        period = self._periods.setdefault(frame.role, step)
-        if step < 3 * period:  # a pause is no period
-            self._periods[frame.role] += 0.1 * (step - period)
+    def _period(self, role: Role) -> float | None:
+        """Median time between the last frames of a camera: bursts and pauses are the few, whenever they come."""
+        steps = [after - before for before, after in pairwise(self._captured[role])]
+        return median(steps) if steps else None
 
     def close(self) -> None:
         """Let every waiting thread go; frames offered from here on are of no use to anyone."""
@@ -203,7 +200,7 @@ class Pairer:
 
     def _catches_up(self, pair: Pair) -> bool:
         """Whether a pair may be given although newer ones wait, since they will not wait long."""
-        period = self._periods.get("vis")
+        period = self._period("vis")
         if self._busy_seconds is None or period is None or self._busy_seconds > _CATCH_UP_SHARE * period:
             return False
         return self._clock() - pair.vis.captured_seconds <= _CATCH_UP_SECONDS
@@ -251,7 +248,7 @@ class Pairer:
     def _held(self, vis: Frame) -> Pair | None:
         """The last infrared frame before a visible one, where the camera then missed frames, but not for too long."""
         before = [frame for frame in self._ir if frame.captured_seconds <= vis.captured_seconds]
-        period = self._periods.get("ir")
+        period = self._period("ir")
         if not self._live or not before or period is None:
             return None
         silent = vis.captured_seconds - before[-1].captured_seconds

@@ -106,17 +106,20 @@ def test_the_freshest_pair_is_given_and_the_others_are_counted() -> None:
     assert pairer.next(0.0) is None
 
 
-def burst(busy_seconds: float, late_seconds: float) -> tuple[list[int], int]:
-    """Frames at 30 Hz and a taker that needs so long for each, then 4 frames at once, the first of them so late."""
+def burst(busy_seconds: float, late_seconds: float, *, first_at_once: bool = False) -> tuple[list[int], int]:
+    """Frames at 30 Hz and a taker that needs so long for each, then 4 frames at once, the first of them so late.
+
+    ``first_at_once`` stamps the first two frames as one, as network cameras do that begin with what they had in store.
+    """
     clock = Clock()
     pairer = Pairer(max_skew_seconds=0.05, clock=clock)
 
     def offer(number: int) -> None:
         for role in ("ir", "vis"):
-            pairer.offer(frame(role, number, 100 + number / 30))
+            pairer.offer(frame(role, number, 100 + max(number, first_at_once) / 30))
 
     for number in range(5):
-        clock.now = 100 + number / 30
+        clock.now = 100 + max(number, first_at_once) / 30
         offer(number)
         assert pairer.next(0.0) is not None
         clock.now += busy_seconds
@@ -137,6 +140,7 @@ def test_a_burst_is_caught_up_with_where_fusing_is_fast() -> None:
     assert burst(busy_seconds=0.030, late_seconds=0.11) == ([8], 3)
     assert burst(busy_seconds=0.011, late_seconds=0.40) == ([8], 3)
     assert burst(busy_seconds=0.011, late_seconds=0.27) == ([6, 7, 8], 1)
+    assert burst(busy_seconds=0.011, late_seconds=0.11, first_at_once=True) == ([5, 6, 7, 8], 0)
 
 
 def test_a_late_infrared_frame_is_waited_for_and_no_longer_than_useful() -> None:
