@@ -425,9 +425,10 @@ def test_a_wall_clock_that_jumps_changes_nothing(
     for role in ("ir", "vis"):
         assert summary["cameras"][role]["restarts"] == {}
     assert summary["held_frames"] == before["held_frames"] == 0
-    # On a busy machine one camera may start much later than the other: what that cost was counted before the jumps.
+    # A full queue is a busy machine's doing; frames that no longer find their partner would be the clock's. One camera
+    # may start much later than the other: what that cost was counted before the jumps.
     since = {cause for cause, count in summary["drops"].items() if count > before["drops"].get(cause, 0)}
-    assert since <= {"superseded", "ir_unused", "ir_ring_full", "vis_ring_full"}
+    assert not since & {"no_ir", "skew", "refused"}
     assert summary["stages"]["skew"]["max_ms"] <= 500.0
     assert 0.0 < summary["stages"]["total"]["p50_ms"] < 10_000.0
     assert summary["seconds"] < 3600.0
