@@ -150,6 +150,7 @@ def _graph(subject: _Subject) -> onnx.ModelProto:
 
 def _calls(subject: _Subject) -> dict[str, Callable[[], Floats]]:
     from edgefuse.export import lower_dft
+    from edgefuse.export.blocked_layout import add_in_blocked_layout
     from edgefuse.export.concatenations import convolve_before_concatenating
     from edgefuse.export.graph_inference import graph_inference, network_inference
 
@@ -157,7 +158,7 @@ def _calls(subject: _Subject) -> dict[str, Callable[[], Floats]]:
     graphs = {
         "DFT operator": graph,
         "dense": lower_dft(graph, method="dense"),
-        "default": convolve_before_concatenating(lower_dft(graph)),
+        "default": add_in_blocked_layout(convolve_before_concatenating(lower_dft(graph))),
     }
     infer = {form: graph_inference(model.SerializeToString(), threads=1) for form, model in graphs.items()}
     infer["PyTorch eager"] = network_inference(subject.network)

@@ -217,6 +217,7 @@ def _check(
     calibration: PairSet | None,
 ) -> CheckedGraph:
     """Rewrite the graph as asked, and hold it against where it came from."""
+    from edgefuse.export.blocked_layout import add_in_blocked_layout
     from edgefuse.export.concatenations import convolve_before_concatenating
     from edgefuse.export.dft import count_dft, lower_dft
 
@@ -225,7 +226,7 @@ def _check(
     checks = checks or synthetic_pairs(*request.sizes[0], count=_SIMULATED_PAIRS)
     lowered = lower_dft(original, method=request.lower, target=target)
     if target == "cpu" and request.precision == "fp32":
-        lowered = convolve_before_concatenating(lowered)
+        lowered = add_in_blocked_layout(convolve_before_concatenating(lowered))
     builder = _builder(source)
     if request.precision != "fp32":
         from edgefuse.export.precision import to_precision
