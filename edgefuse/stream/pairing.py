@@ -25,8 +25,8 @@ _HISTORY_FRAMES = 64
 _HOLD_SECONDS = 10.0
 _PERIOD_FRAMES = 16
 
-# Frames come in bursts (a network, a busy core). Whoever fuses in at most this share of the time between two frames, as
-# a mean, soon has fused all of a burst; no frame of it is passed over unless it is this old.
+# Frames come in bursts (a network, a busy core). Whoever mostly fuses in at most this share of the time between two
+# frames soon has fused all of a burst; no frame of it is passed over unless it is this old.
 _CATCH_UP_SHARE = 0.75
 _CATCH_UP_SECONDS = 0.25
 
@@ -96,7 +96,7 @@ class Pairer:
         self._ir_ended = self._vis_ended = self._closed = self._exhausted = False
         self._captured: dict[Role, deque[float]] = {role: deque(maxlen=_PERIOD_FRAMES) for role in get_args(Role)}
         self._given_seconds: float | None = None
-        self._busy_seconds: float | None = None
+        self._busy_seconds: deque[float] = deque(maxlen=_PERIOD_FRAMES)
         self._changed = threading.Condition()
         self._last_ir_sequence = -1
         self.drops: Counter[str] = Counter()
@@ -192,16 +192,14 @@ class Pairer:
 
     def _measure_busy(self) -> None:
         """Take note of how long the last pair kept its taker."""
-        if self._given_seconds is None:
-            return
-        busy = self._clock() - self._given_seconds
-        before = busy if self._busy_seconds is None else self._busy_seconds
-        self._busy_seconds = before + 0.1 * (busy - before)
+        if self._given_seconds is not None:
+            self._busy_seconds.append(self._clock() - self._given_seconds)
 
     def _catches_up(self, pair: Pair) -> bool:
         """Whether a pair may be given although newer ones wait, since they will not wait long."""
         period = self._period("vis")
-        if self._busy_seconds is None or period is None or self._busy_seconds > _CATCH_UP_SHARE * period:
+        # The median, again: a taker that was held up once, by a busy core, is as fast as before.
+        if not self._busy_seconds or period is None or median(self._busy_seconds) > _CATCH_UP_SHARE * period:
             return False
         return self._clock() - pair.vis.captured_seconds <= _CATCH_UP_SECONDS
 

@@ -106,10 +106,13 @@ def test_the_freshest_pair_is_given_and_the_others_are_counted() -> None:
     assert pairer.next(0.0) is None
 
 
-def burst(busy_seconds: float, late_seconds: float, *, first_at_once: bool = False) -> tuple[list[int], int]:
+def burst(
+    busy_seconds: float, late_seconds: float, *, first_at_once: bool = False, held_up_seconds: float = 0.0
+) -> tuple[list[int], int]:
     """Frames at 30 Hz and a taker that needs so long for each, then 4 frames at once, the first of them so late.
 
-    ``first_at_once`` stamps the first two frames as one, as network cameras do that begin with what they had in store.
+    ``first_at_once`` stamps the first two frames as one, as network cameras do that begin with what they had in store;
+    the last frame before the burst holds its taker up for ``held_up_seconds`` more.
     """
     clock = Clock()
     pairer = Pairer(max_skew_seconds=0.05, clock=clock)
@@ -122,7 +125,7 @@ def burst(busy_seconds: float, late_seconds: float, *, first_at_once: bool = Fal
         clock.now = 100 + max(number, first_at_once) / 30
         offer(number)
         assert pairer.next(0.0) is not None
-        clock.now += busy_seconds
+        clock.now += busy_seconds + (held_up_seconds if number == 4 else 0.0)
         assert pairer.next(0.0) is None
     clock.now = 100 + 5 / 30 + late_seconds
     for number in range(5, 9):
@@ -141,6 +144,7 @@ def test_a_burst_is_caught_up_with_where_fusing_is_fast() -> None:
     assert burst(busy_seconds=0.011, late_seconds=0.40) == ([8], 3)
     assert burst(busy_seconds=0.011, late_seconds=0.27) == ([6, 7, 8], 1)
     assert burst(busy_seconds=0.011, late_seconds=0.11, first_at_once=True) == ([5, 6, 7, 8], 0)
+    assert burst(busy_seconds=0.011, late_seconds=0.22, held_up_seconds=0.2) == ([5, 6, 7, 8], 0)
 
 
 def test_a_late_infrared_frame_is_waited_for_and_no_longer_than_useful() -> None:
