@@ -50,6 +50,9 @@ class _OnePass(torch.autograd.Function):
 def _times(gradient: Tensor, incoming: Tensor, dtype: torch.dtype) -> Tensor:
     """The gradient times a scalar whose value stays on the device, narrowed to a type after, not before."""
     if dtype == gradient.dtype:
+        # On the CPU there is nothing to wait for, and a loss on its own, or in a sum, has 1.
+        if incoming.device.type == "cpu" and incoming.item() == 1:
+            return gradient
         return gradient * incoming
     return torch.mul(gradient, incoming, out=torch.empty_like(gradient, dtype=dtype))
 

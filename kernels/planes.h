@@ -20,11 +20,20 @@ struct Planes {
 
     const float *row(std::int64_t plane, std::int64_t y) const { return data + plane * plane_stride + y * row_stride; }
 
+    // Copies the row to contiguous memory.
+    void copy_row(std::int64_t plane, std::int64_t y, std::int64_t width, float *out) const {
+        const float *source = row(plane, y);
+        if (stride == 1) {
+            std::copy_n(source, width, out);
+        } else {
+            for (std::int64_t i = 0; i < width; ++i) out[i] = source[i * stride];
+        }
+    }
+
     // The row as contiguous memory: itself, or gathered into `room`.
     const float *contiguous_row(std::int64_t plane, std::int64_t y, std::int64_t width, float *room) const {
-        const float *source = row(plane, y);
-        if (stride == 1) return source;
-        for (std::int64_t i = 0; i < width; ++i) room[i] = source[i * stride];
+        if (stride == 1) return row(plane, y);
+        copy_row(plane, y, width, room);
         return room;
     }
 };

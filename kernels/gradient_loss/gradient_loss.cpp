@@ -44,23 +44,25 @@ struct Level {
     float *gradient_row(Index plane, Index y) const { return gradient + (plane * height + y) * width; }
 };
 
-// Rows of a strip that are alive at a time: rings of three rows in their horizontal halves, and single rows.
+// Rows of a strip that are alive at a time, with a zero on both sides: rings of three rows, and single rows.
 class Strip {
 public:
-    explicit Strip(Index width) : rows_(6 * kRings + kSingles, width, 0), width_(width) {}
+    explicit Strip(Index width) : rows_(3 * kRings + kSingles, width, 1), width_(width) {}
 
-    enum Ring { kFused, kIr, kVis, kSlope, kRings };
-    enum Single { kDx, kDy, kZeros, kFirstValue, kSingles = kFirstValue + kTerms };
-    float *difference(Ring ring, Index y) { return rows_[6 * ring + y % 3]; }
-    float *smooth(Ring ring, Index y) { return rows_[6 * ring + 3 + y % 3]; }
-    float *single(int which) { return rows_[6 * kRings + which]; }
+    enum Ring { kFused, kIr, kVis, kDx, kDy, kRings };
+    float *row(Ring ring, Index y) { return rows_[3 * ring + y % 3]; }
+    float *value(int term) { return rows_[3 * kRings + 1 + term]; }
 
-    void load(Ring ring, const Planes &image, Index plane, Index y) {
-        const float *row = image.contiguous_row(plane, y, width_, single(kDx));
-        split_row(row, row, width_, difference(ring, y), smooth(ring, y));
+    void load(Ring ring, const Planes &image, Index plane, Index y) { image.copy_row(plane, y, width_, row(ring, y)); }
+
+    // Row y of a picture of so many rows between its neighbours; those outside of it are zero.
+    Window window(Ring ring, Index y, Index height) {
+        float *zeros = rows_[3 * kRings];
+        return {y > 0 ? row(ring, y - 1) : zeros, row(ring, y), y + 1 < height ? row(ring, y + 1) : zeros};
     }
 
 private:
+    enum { kSingles = 1 + kTerms };
     ScratchRows rows_;
     Index width_;
 };
@@ -73,37 +75,18 @@ void load_row(const Level &level, Index plane, Index y, Strip &strip) {
 
 // Evaluates row y, whose images are loaded down to row y + 1, and returns the sum of each term over it.
 Sums evaluate(const Level &level, const Options &options, Index y, Strip &strip) {
-    const auto window = [&](Strip::Ring ring) {
-        Window rows{};
-        for (Index k = 0; k < 3; ++k) {
-            const Index q = y + k - 1;
-            const bool inside = q >= 0 && q < level.height;
-            rows.difference[k] = inside ? strip.difference(ring, q) : strip.single(Strip::kZeros);
-            rows.smooth[k] = inside ? strip.smooth(ring, q) : strip.single(Strip::kZeros);
-        }
-        return rows;
-    };
+    const auto window = [&](Strip::Ring ring) { return strip.window(ring, y, level.height); };
     RowTask task{window(Strip::kFused), window(Strip::kIr), window(Strip::kVis), level.width, options.squared, {},
-                 options.epsilon_squared, strip.single(Strip::kDx), strip.single(Strip::kDy), {}};
+                 options.epsilon_squared, strip.row(Strip::kDx, y), strip.row(Strip::kDy, y), {}};
     for (int t = 0; t < kTerms; ++t) {
         task.scale[t] = static_cast<float>(options.weight[t] / static_cast<double>(level.pixels()));
-        task.value[t] = strip.single(Strip::kFirstValue + t);
+        task.value[t] = strip.value(t);
     }
-    const Sums sums = evaluate_row(task);
-    if (level.gradient) {
-        split_row(task.dx, task.dy, level.width, strip.difference(Strip::kSlope, y), strip.smooth(Strip::kSlope, y));
-    }
-    return sums;
+    return evaluate_row(task);
 }
 
 void write_row(const Level &level, Index plane, Index y, Strip &strip) {
-    Adjoint adjoint{{}, {}, level.width, nullptr, 0};
-    for (Index k = 0; k < 3; ++k) {
-        const Index q = y + k - 1;
-        const bool inside = q >= 0 && q < level.height;
-        adjoint.difference[k] = inside ? strip.difference(Strip::kSlope, q) : strip.single(Strip::kZeros);
-        adjoint.smooth[k] = inside ? strip.smooth(Strip::kSlope, q) : strip.single(Strip::kZeros);
-    }
+    Adjoint adjoint{strip.window(Strip::kDx, y, level.height), strip.window(Strip::kDy, y, level.height), level.width, nullptr, 0};
     if (level.coarser && y / 2 < level.coarser->height) {
         adjoint.coarse = level.coarser->gradient_row(plane, y / 2);
         adjoint.coarse_width = level.coarser->width;
@@ -126,7 +109,7 @@ void sweep(const Level &level, const Options &options, Index plane, Index first,
     if (level.gradient && last == level.height) write_row(level, plane, last - 1, strip);
 }
 
-constexpr Index kPixelsPerThread = 16384;  // about 20 microseconds of work, what starting a thread costs
+constexpr Index kPixelsPerThread = 16384;  // about 20 microseconds of work, what waking a thread costs
 
 // Means of every term over one level.
 Sums evaluate(const Level &level, const Options &options, int threads) {

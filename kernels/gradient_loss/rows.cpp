@@ -16,12 +16,15 @@ struct Vector {
     EDGEFUSE_INLINE float squared() const { return x * x + y * y; }
 };
 
-// Pointers of a window, by value so that the loops need not reload them, and its Sobel derivatives at a pixel.
-struct Halves {
-    const float *d0, *d1, *d2, *s0, *s2;
-    EDGEFUSE_INLINE explicit Halves(const Window &w)
-        : d0(w.difference[0]), d1(w.difference[1]), d2(w.difference[2]), s0(w.smooth[0]), s2(w.smooth[2]) {}
-    EDGEFUSE_INLINE Vector sobel(Index i) const { return {d0[i] + 2.0f * d1[i] + d2[i], s2[i] - s0[i]}; }
+// Column i of a window: weighted sum of its three pixels, and the difference of the outer two.
+struct Columns {
+    const float *above, *here, *below;
+    EDGEFUSE_INLINE explicit Columns(const Window &w) : above(w.above), here(w.here), below(w.below) {}
+    EDGEFUSE_INLINE float smooth(Index i) const { return above[i] + below[i] + 2.0f * here[i]; }
+    EDGEFUSE_INLINE float difference(Index i) const { return below[i] - above[i]; }
+    EDGEFUSE_INLINE float along_x(Index i) const { return smooth(i + 1) - smooth(i - 1); }
+    EDGEFUSE_INLINE float along_y(Index i) const { return difference(i - 1) + difference(i + 1) + 2.0f * difference(i); }
+    EDGEFUSE_INLINE Vector sobel(Index i) const { return {along_x(i), along_y(i)}; }
 };
 
 EDGEFUSE_INLINE float sign(float v) { return v > 0.0f ? 1.0f : (v < 0.0f ? -1.0f : 0.0f); }
@@ -33,7 +36,7 @@ enum class Magnitude { kOff, kAbsolute, kSquared };
 // One loop for the terms that are on, everything between the loads of three images and the stores of two derivatives in registers.
 template <Magnitude kMagnitudeForm, bool kAngleOn, bool kDirectionOn, bool kMaxOn>
 EDGEFUSE_INLINE void evaluate(const RowTask &task) {
-    const Halves of_fused(task.fused), of_ir(task.ir), of_vis(task.vis);
+    const Columns of_fused(task.fused), of_ir(task.ir), of_vis(task.vis);
     const float of_magnitude = task.scale[kMagnitude], of_angle = task.scale[kAngle], of_max = task.scale[kMaxMagnitude];
     const float of_direction = 0.5f * task.scale[kDirection], epsilon = task.epsilon_squared;
     float *dx = task.dx, *dy = task.dy, *magnitude = task.value[kMagnitude], *angle = task.value[kAngle];
@@ -115,25 +118,12 @@ EDGEFUSE_CLONES Sums evaluate_row(const RowTask &task) {
     return sums;
 }
 
-EDGEFUSE_CLONES void split_row(const float *u, const float *v, Index width, float *difference, float *smooth) {
-    EDGEFUSE_INDEPENDENT
-    for (Index i = 1; i < width - 1; ++i) {
-        difference[i] = u[i + 1] - u[i - 1];
-        smooth[i] = v[i - 1] + 2.0f * v[i] + v[i + 1];
-    }
-    for (const Index i : {Index{0}, width - 1}) {
-        const bool left = i > 0, right = i + 1 < width;
-        difference[i] = (right ? u[i + 1] : 0.0f) - (left ? u[i - 1] : 0.0f);
-        smooth[i] = (left ? v[i - 1] : 0.0f) + 2.0f * v[i] + (right ? v[i + 1] : 0.0f);
-    }
-}
-
 EDGEFUSE_CLONES void write_gradient(const Adjoint &rows, float *out) {
-    const float *x0 = rows.difference[0], *x1 = rows.difference[1], *x2 = rows.difference[2];
-    const float *y0 = rows.smooth[0], *y2 = rows.smooth[2];
+    const Columns of_dx(rows.dx), of_dy(rows.dy);
     const Index width = rows.width, coarse_width = rows.coarse_width;
+    // Both kernels are odd along their axis: transposed, they change their sign.
     EDGEFUSE_INDEPENDENT
-    for (Index i = 0; i < width; ++i) out[i] = (y0[i] - y2[i]) - (x0[i] + 2.0f * x1[i] + x2[i]);
+    for (Index i = 0; i < width; ++i) out[i] = -of_dx.along_x(i) - of_dy.along_y(i);
     const float *coarse = rows.coarse;
     if (!coarse) return;
     EDGEFUSE_INDEPENDENT

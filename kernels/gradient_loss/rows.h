@@ -9,14 +9,9 @@ namespace edgefuse::gradient_loss {
 enum Term { kMagnitude, kAngle, kDirection, kMaxMagnitude, kTerms };
 using Sums = std::array<double, kTerms>;
 
-// The horizontal half of the Sobel pair: the differences u[i+1] − u[i−1] of one row and the sums v[i−1] + 2 v[i] + v[i+1] of
-// another (the same one for an image), both rows continued by zeros.
-void split_row(const float *u, const float *v, std::int64_t width, float *difference, float *smooth);
-
-// A row of an image between its neighbours, in halves; a row outside the image is a row of zeros.
+// A row between its neighbours, each with a readable zero before its first and after its last pixel.
 struct Window {
-    const float *difference[3];  // above, here, below
-    const float *smooth[3];      // above, unused, below
+    const float *above, *here, *below;
 };
 
 // What one row of the loss is made from, and where its parts go.
@@ -33,11 +28,10 @@ struct RowTask {
 // Fills dx and dy and returns the sum of each term's values over the row, unscaled.
 Sums evaluate_row(const RowTask &task);
 
-// The vertical half of the transposed Sobel, written to out: `differences` of the rows of dx above, at and below it, `smooth` of
-// those of dy. Coarse, where not null, is a row of the next scale's gradient: a quarter of it falls on each of the four pixels that
-// it was averaged from.
+// The transposed Sobel pair of the derivatives by x and y, written to out. Coarse, where not null, is a row of the next scale's
+// gradient: a quarter of it falls on each of the four pixels that it was averaged from.
 struct Adjoint {
-    const float *difference[3], *smooth[3];
+    Window dx, dy;
     std::int64_t width;
     const float *coarse;
     std::int64_t coarse_width;

@@ -113,7 +113,7 @@ void sweep(const Task &task, Index plane, Index first, Index last, double *row_s
     }
 }
 
-constexpr Index kPixelsPerThread = 4096;  // about 20 microseconds of work, what starting a thread costs
+constexpr Index kPixelsPerThread = 4096;  // about 20 microseconds of work, what waking a thread costs
 
 double compute(const Task &task, int threads) {
     std::vector<double> row_sums(static_cast<std::size_t>(task.batch * task.height));

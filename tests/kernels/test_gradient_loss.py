@@ -257,6 +257,21 @@ def test_native_takes_any_strides() -> None:
     assert torch.equal(actual[1], expected[1])
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_a_gradient_changed_in_place_leaves_the_next_backward_pass_alone(factor: float) -> None:
+    """A kept graph gives the same again, whatever was done to the first result, as clipping does."""
+    fused, ir, vis = _images((2, 1, 9, 8), dtype=torch.float32)
+    fused.requires_grad_()
+    loss = factor * gradient_loss(fused, ir, vis, angle=1.0)
+    loss.backward(retain_graph=True)
+    assert fused.grad is not None
+    before = fused.grad.clone()
+    fused.grad.mul_(3)
+    fused.grad = None
+    loss.backward()
+    torch.testing.assert_close(fused.grad, before, rtol=0, atol=0)
+
+
 def test_native_result_does_not_depend_on_the_number_of_threads() -> None:
     """One thread and several give the same bits."""
     images = _images((3, 1, 150, 131), dtype=torch.float32)
