@@ -7,6 +7,7 @@
 #include "parallel.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -23,6 +24,23 @@ namespace edgefuse {
 namespace {
 
 using Index = std::int64_t;
+
+// To sleep and be woken costs some 50 microseconds, on virtual machines above all; what is waited for often comes sooner.
+constexpr std::chrono::microseconds kSpin{50};
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+template <typename Condition>
+void spin_until(const Condition &holds) {
+    const auto end = std::chrono::steady_clock::now() + kSpin;
+    while (!holds() && std::chrono::steady_clock::now() < end) pause();
+}
 
 class Pool {
 public:
@@ -52,6 +70,7 @@ public:
         }
         woken_.notify_all();
         take_ranges();
+        spin_until([this] { return seated_ == 0; });
         std::unique_lock<std::mutex> lock(mutex_);
         seats_ = 0;  // who wakes now comes too late
         finished_.wait(lock, [this] { return seated_ == 0; });
@@ -75,6 +94,9 @@ private:
             take_ranges();
             lock.lock();
             if (--seated_ == 0) finished_.notify_one();
+            lock.unlock();
+            spin_until([this] { return seats_ > 0; });
+            lock.lock();
         }
     }
 
@@ -87,11 +109,11 @@ private:
     static Pool *current_;
 
     std::mutex turn_;   // held by the call that is served
-    std::mutex mutex_;  // guards all below; what describes the work changes only while nobody is seated
+    std::mutex mutex_;  // guards changes of what follows, all but next_; what describes the work changes only while nobody is seated
     std::condition_variable woken_, finished_;
     RowWork work_{};
-    Index rows_ = 0, ranges_ = 0, seats_ = 0, seated_ = 0, workers_ = 0;
-    std::atomic<Index> next_{0};
+    Index rows_ = 0, ranges_ = 0, workers_ = 0;
+    std::atomic<Index> next_{0}, seats_{0}, seated_{0};
 };
 
 Pool *Pool::current_ = nullptr;
