@@ -36,13 +36,12 @@ def build_network(subject: Subject) -> tuple[nn.Module, str]:
     if ":" in subject.source and here not in sys.path:
         sys.path.insert(0, here)
     torch.manual_seed(_SEED)
-    network = models.create(subject.source, **dict(subject.config))
-    bundled = None if subject.config else zoo.weights(subject.source)
+    bundled = not subject.config and subject.weights is None and zoo.weights(subject.source) is not None
+    network = models.create(subject.source, pretrained=bundled, **dict(subject.config))
     if subject.weights is not None:
         models.load_weights(network, subject.weights)
         return network.eval(), Path(subject.weights).name
-    if bundled is not None:
-        models.load_weights(network, bundled)
+    if bundled:
         return network.eval(), "bundled"
     return network.eval(), f"random, seed {_SEED}"
 

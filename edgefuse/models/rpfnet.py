@@ -105,17 +105,30 @@ class RPFNet(FusionNetwork):
         self.decoder = _decoder(channels, statistics=statistics)
         self.auxiliary_decoder = _decoder(channels, statistics=statistics) if auxiliary else None
 
+    def forward(self, ir: torch.Tensor, vis: torch.Tensor) -> torch.Tensor:  # both [B, 1, H, W]
+        """Fuse a batch of pairs, without the auxiliary decoder; see the base class."""
+        return self._fused(*self._branches(ir, vis))
+
     def forward_train(self, ir: torch.Tensor, vis: torch.Tensor) -> dict[str, torch.Tensor]:  # both [B, 1, H, W]
         """Fuse a batch of pairs; see the base class for the arguments and this class for the extras."""
+        residual, fusion = self._branches(ir, vis)
+        outputs = {"fused": self._fused(residual, fusion)}
+        if self.auxiliary_decoder is not None:
+            outputs["residual_map"] = self.auxiliary_decoder(residual)
+        return outputs
+
+    def _branches(self, ir: torch.Tensor, vis: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """The residual features, if there are any, and the fusion features.  # [B, C, H, W] each"""
         self.check_pair(ir, vis)
         residual = None if self.init_spatial is None else self.init_spatial(ir - vis)  # [B, C, H, W]
         fusion = self.init_freq(torch.cat([vis, ir], dim=1))  # [B, C, H, W]
         for _ in range(self.iterations):
             residual, fusion = self.iteration_block(residual, fusion)
-        outputs = {"fused": self.decoder(fusion if residual is None else residual + fusion)}
-        if self.auxiliary_decoder is not None:
-            outputs["residual_map"] = self.auxiliary_decoder(residual)
-        return outputs
+        return residual, fusion
+
+    def _fused(self, residual: torch.Tensor | None, fusion: torch.Tensor) -> torch.Tensor:
+        fused: torch.Tensor = self.decoder(fusion if residual is None else residual + fusion)
+        return fused
 
 
 class _IterationBlock(nn.Module):
