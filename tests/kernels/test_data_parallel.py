@@ -60,7 +60,12 @@ def test_sharing_a_batch_gives_the_gradients_of_one_process(tmp_path: Path, monk
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     torch.multiprocessing.start_processes(_work, (str(tmp_path),), nprocs=_PROCESSES, start_method="spawn")
     whole = _Network()
-    _backward(whole, *_images())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the processes: PyTorch's convolutions round otherwise on several
+    try:
+        _backward(whole, *_images())
+    finally:
+        torch.set_num_threads(threads)
     for rank in range(_PROCESSES):
         shared = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for one, parameter in zip(shared, whole.parameters(), strict=True):
