@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +39,16 @@ def contests(*, size: str, dtype: str, device: torch.device, compiled: bool) -> 
     generator = torch.Generator().manual_seed(0)
     ir, vis = torch.rand(2, batch, 1, height, width, generator=generator).to(device)
     torch.manual_seed(0)
-    networks = {
-        name: models.create("rpfnet", variant="paper", spectral=form).to(device).train()
-        for name, form in (("fused", "fused"), ("eager, view form", "eager"))
+    forms: dict[str, dict[str, Any]] = {
+        "fused": {"spectral": "fused"},
+        "fused, recomputed": {"spectral": "fused", "recompute": True},
+        "eager, view form": {},
     }
-    networks["eager, view form"].load_state_dict(networks["fused"].state_dict())
+    networks = {
+        name: models.create("rpfnet", variant="paper", **form).to(device).train() for name, form in forms.items()
+    }
+    for network in networks.values():
+        network.load_state_dict(networks["fused"].state_dict())
     exact = models.create("rpfnet", variant="paper", spectral="eager").to(device).train()
     exact.load_state_dict(networks["fused"].state_dict())
     wide = _contestant("exact", exact.double(), ir.double(), vis.double())

@@ -171,8 +171,8 @@ def _graph(name: str, weights: Path, test: Path, assets: Path) -> Manifest:
 
 
 def _cost(name: str, config: dict[str, Any]) -> dict[str, Any]:
-    # RPFNet's auxiliary decoder is for training: the graph has none.
-    settings = {key: value for key, value in config.items() if key != "auxiliary"}
+    # RPFNet's auxiliary decoder and its recomputed activations are for training: the graph has neither.
+    settings = {key: value for key, value in config.items() if key not in {"auxiliary", "recompute"}}
     with torch.device("meta"):
         network = models.create(name, **settings).eval()
     counted = count_cost(network, height=480, width=640)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgefuse.bench.ops.timing import stored_bytes
 from edgefuse.errors import InputError, UsageError
 from edgefuse.models import create, load_weights
 from edgefuse.models.blocks import SpectralBlock
@@ -85,6 +86,27 @@ def test_more_iterations_share_the_weights_and_change_the_output() -> None:
             outputs.append(network(ir, vis))
     assert len(counts) == 1
     assert not torch.allclose(*outputs, atol=1e-4)
+
+
+@pytest.mark.parametrize("spectral", ["eager", "fused"])
+def test_recomputed_activations_change_nothing(spectral: str) -> None:
+    """Outputs, gradients and running statistics are the same to the bit, with less kept for the backward pass."""
+    networks, kept = [], []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        network = create("rpfnet", channels=8, auxiliary=True, spectral=spectral, recompute=recompute).train()
+        outputs: dict[str, torch.Tensor] = {}
+        pair = torch.rand(2, 2, 1, 32, 30)
+        kept.append(stored_bytes(lambda: outputs.update(network.forward_train(*pair))))  # noqa: B023  called at once
+        for _ in range(2):
+            outputs = network.forward_train(*pair)
+            sum(output.square().mean() for output in outputs.values()).backward()
+        networks.append(network)
+    plain, recomputed = networks
+    assert kept[1] < 0.6 * kept[0]
+    torch.testing.assert_close(recomputed.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    for (name, parameter), other in zip(recomputed.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(parameter.grad, other.grad), name
 
 
 def test_auxiliary_decoder_is_for_training_only() -> None:

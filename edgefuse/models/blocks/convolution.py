@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from edgefuse.models.blocks.recompute import recomputing
+
 __all__ = ["ConvBlock", "NormStatistics", "StatisticsBatchNorm2d"]
 
 Activation = Literal["relu", "leaky_relu", "sigmoid"]
@@ -23,9 +25,10 @@ _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 class StatisticsBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation that can use each image's own statistics in evaluation mode.
 
-    Training mode is that of ``nn.BatchNorm2d``. In evaluation mode ``statistics="running"`` uses the running mean and
-    variance, as usual; ``"image"`` uses the biased mean and variance of each image and channel, which is what a network
-    left in training mode computes when it is given one image at a time.
+    Training mode is that of ``nn.BatchNorm2d``, and moves no running statistics where a batch is run a second time for
+    the backward pass (``recomputed``). In evaluation mode ``statistics="running"`` uses the running mean and variance,
+    as usual; ``"image"`` uses the biased mean and variance of each image and channel, which is what a network left in
+    training mode computes when it is given one image at a time.
 
     Args:
         channels: Channels of the input.
@@ -39,9 +42,17 @@ class StatisticsBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
         """Normalise ``x``, keeping its shape."""
+        if self.training and recomputing():
+            mean, variance = self.copied_statistics()
+            return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=True, eps=self.eps)
         if self.training or self.statistics == "running":
             return super().forward(x)
         return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+    def copied_statistics(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Copies of the running mean and variance, for a run that must not move them.  # [C] each"""
+        mean, variance = self.running_mean, self.running_var
+        return None if mean is None else mean.clone(), None if variance is None else variance.clone()
 
 
 class ConvBlock(nn.Sequential):
