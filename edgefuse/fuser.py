@@ -12,10 +12,11 @@ from edgefuse.arrays import Image
 from edgefuse.errors import InputError, UsageError
 from edgefuse.images import LARGEST_IMAGE_PIXELS, SMALLEST_SIDE
 from edgefuse.kernels import luminance_bgr, replace_luminance_bgr
+from edgefuse.kernels.warp import PairWarp
 from edgefuse.manifest import Precision
 from edgefuse.padding import pad_to, padded_size
-from edgefuse.runtime import Device, Runner, RuntimeName, create_runner
-from edgefuse.thermal import to_unit
+from edgefuse.runtime import Device, DevicePairs, Runner, RuntimeName, create_runner
+from edgefuse.thermal import to_unit, unit_span
 from edgefuse.zoo import DEFAULT_MODEL
 
 __all__ = ["Fuser", "check_size", "load"]
@@ -45,6 +46,7 @@ class Fuser:
             raise UsageError(f"imgsz must be multiples of {runner.size_multiple}, not {imgsz}")
         self.runner = runner
         self._fixed = runner.imgsz or imgsz
+        self._warp: PairWarp | None = None
 
     def __call__(self, ir: Image, vis: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Fuse one registered pair.
@@ -60,7 +62,21 @@ class Fuser:
         Raises:
             InputError: Shapes or dtypes are not these, the sizes differ, or the pair is too large or too small.
         """
+        if self.runner.pairs is not None:
+            return self._fuse_on_device(self.runner.pairs, ir, vis)
         return self.finish(self.runner.infer(*self.prepare(ir, vis)), vis)
+
+    def _fuse_on_device(self, pairs: DevicePairs, ir: Image, vis: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        _check(ir, vis)
+        height, width = vis.shape[:2]
+        low, span = unit_span(ir)
+        if self._warp is None or self._warp.vis_size != (height, width):
+            self._warp = PairWarp.stretching(ir_size=(height, width), vis_size=(height, width))
+        frame = ir if ir.dtype in (np.uint8, np.uint16) else ir.astype(np.float32)
+        size = self.input_size(height, width)
+        pairs.register(self._warp, frame, vis, low=low, high=low + span, size=size)
+        pairs.infer()
+        return pairs.finish()
 
     @property
     def model(self) -> str:

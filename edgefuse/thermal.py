@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgefuse.arrays import Image
 from edgefuse.errors import InputError
 
-__all__ = ["HIGH_PERCENTILE", "LOW_PERCENTILE", "SMALLEST_SPAN_COUNTS", "stretch", "to_unit"]
+__all__ = ["HIGH_PERCENTILE", "LOW_PERCENTILE", "SMALLEST_SPAN_COUNTS", "to_unit", "unit_span"]
 
 LOW_PERCENTILE = 0.5
 HIGH_PERCENTILE = 99.5
@@ -31,32 +31,40 @@ def to_unit(ir: Image) -> NDArray[np.float32]:
     Raises:
         InputError: Another shape or dtype, or values that are not finite.
     """
+    low, span = unit_span(ir)
+    scaled = (ir.astype(np.float32) - np.float32(low)) * np.float32(1 / span)
+    return np.clip(scaled, 0.0, 1.0, out=scaled)
+
+
+def unit_span(ir: Image) -> tuple[float, float]:
+    """Tell which values of an infrared image become 0 and 1: what lies outside is clipped.
+
+    Args:
+        ir: As for :func:`to_unit`.
+
+    Returns:
+        The value that becomes 0, and how much above it the one lies that becomes 1, in the units of ``ir``. A constant
+        image that is stretched becomes 0.5.
+
+    Raises:
+        InputError: As :func:`to_unit` does.
+    """
     if ir.ndim != 2:
         raise InputError(f"infrared must have shape (H, W), not {ir.shape}")
     if ir.dtype == np.uint8:
-        return ir.astype(np.float32) * np.float32(1 / 255)
+        return 0.0, 255.0
     if ir.dtype == np.uint16:
-        return stretch(ir, smallest_span=SMALLEST_SPAN_COUNTS)
+        return _percentile_span(ir, smallest_span=SMALLEST_SPAN_COUNTS)
     if not np.issubdtype(ir.dtype, np.floating):
         raise InputError(f"infrared must be uint8, uint16 or float, not {ir.dtype}")
     if not np.isfinite(ir).all():
         raise InputError("infrared holds values that are not finite")
     if ir.min() >= 0.0 and ir.max() <= 1.0:
-        return ir.astype(np.float32)
-    return stretch(ir, smallest_span=1.0)
+        return 0.0, 1.0
+    return _percentile_span(ir, smallest_span=1.0)
 
 
-def stretch(ir: Image, *, smallest_span: float) -> NDArray[np.float32]:
-    """Map the percentiles of an image to 0 and 1 linearly, clipping what lies outside.
-
-    Args:
-        ir: ``(H, W)`` of any numeric dtype.
-        smallest_span: The range that is mapped is never narrower than this, in the units of ``ir``.
-
-    Returns:
-        ``(H, W)`` float32 in [0, 1]; a constant image becomes 0.5.
-    """
+def _percentile_span(ir: Image, *, smallest_span: float) -> tuple[float, float]:
     low, high = (float(value) for value in np.percentile(ir, (LOW_PERCENTILE, HIGH_PERCENTILE)))
     middle, span = (low + high) / 2, max(high - low, smallest_span)
-    scaled = (ir.astype(np.float32) - np.float32(middle - span / 2)) * np.float32(1 / span)
-    return np.clip(scaled, 0.0, 1.0, out=scaled)
+    return middle - span / 2, span

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +59,20 @@ def cuda_device() -> str:
     if not torch.cuda.is_available():
         _skip_or_fail("no CUDA device on this machine", required="EDGEFUSE_REQUIRE_GPU")
     return "cuda"
+
+
+@pytest.fixture(scope="session")
+def host_cuda_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA library compiled for the host, or a skip: its kernels then run in memory of the host, without a GPU."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("the kernels are compiled for the host with c++")
+    library = tmp_path_factory.mktemp("host_cuda") / "libedgefuse_cuda.so"
+    headers, source = REPOSITORY / "tests" / "kernels" / "host_cuda", REPOSITORY / "kernels" / "warp" / "warp.cu"
+    # No contraction to fused multiply-adds, as on the GPU and in the C++ code.
+    flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([compiler, "-x", "c++", *flags, f"-I{headers}", "-o", library, source], check=True)
+    return library
 
 
 @pytest.fixture

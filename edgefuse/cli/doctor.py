@@ -27,7 +27,7 @@ def doctor_command(
     Exits 3 where something essential is missing.
     """
     from edgefuse.machine import components, gpus, jetpack
-    from edgefuse.runtime.readiness import runtime_reports
+    from edgefuse.runtime.readiness import engine_frames, runtime_reports
 
     found, devices, release = components(), gpus(), jetpack()
     runtimes = runtime_reports(found, devices)
@@ -38,6 +38,7 @@ def doctor_command(
             "components": [asdict(item) for item in found],
             "gpus": [asdict(gpu) for gpu in devices],
             "runtimes": [asdict(item) for item in runtimes],
+            "engine_frames": engine_frames(devices),
         }
         emit_json("doctor", {**system, **details, "jetpack": release, "broken_models": broken})
     else:
@@ -51,6 +52,7 @@ def doctor_command(
         out(_table(found))
         typer.echo("")
         out(_runtime_table(runtimes))
+        typer.echo(f"engines: {engine_frames(devices)}")
         typer.echo("")
         for line in _to_do(found, runtimes):
             typer.echo(line)

@@ -104,6 +104,8 @@ def stream_command(
     fuser = load(model, device=device, trust_engine=trust_engine)  # type: ignore[arg-type]  # load names the devices
     if fuser.advice:
         log(fuser.advice, style="yellow")
+    if fuser.runner.frame_path:
+        log(fuser.runner.frame_path)
     recorder = None if record is None else RawRecorder(dated(str(record)))
     outputs = [create_output(text) for text in output or ()]
     with Session(pair, fuser, agc=gain, outputs=outputs, recorder=recorder, options=options) as session:

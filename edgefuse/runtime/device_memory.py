@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from edgefuse.errors import ArtifactError, EdgeFuseError, MissingDependencyError
 
@@ -112,7 +112,7 @@ class Device:
         """A stream of its own; ``handle`` is what the CUDA libraries take, ``synchronize()`` waits for its work."""
         return self._pycuda.Stream(_NON_BLOCKING)
 
-    def tensor(self, elements: int, dtype: type[np.float32] | type[np.float16]) -> StagedTensor:
+    def tensor(self, elements: int, dtype: DTypeLike) -> StagedTensor:
         """Allocate a tensor in pinned host memory and on the GPU.
 
         Args:
@@ -121,6 +121,20 @@ class Device:
         """
         host = self._pycuda.pagelocked_empty(elements, dtype)
         return StagedTensor(self._pycuda, host, self._pycuda.mem_alloc(host.nbytes))
+
+    def upload(self, array: NDArray[Any], stream: Any) -> StagedTensor:
+        """Copy an array to the GPU and wait for it; what stays is there alone.
+
+        Args:
+            array: The elements.
+            stream: A stream of :meth:`stream`.
+        """
+        tensor = self.tensor(array.size, array.dtype)
+        np.copyto(tensor.host, array.reshape(-1))
+        tensor.upload(stream)
+        stream.synchronize()
+        tensor.drop_host()
+        return tensor
 
 
 class StagedTensor:
@@ -149,10 +163,14 @@ class StagedTensor:
         """Enqueue the copy to the host."""
         self._pycuda.memcpy_dtoh_async(self.host, self._allocation, stream)
 
-    def free(self) -> None:
-        """Give back the memory of the GPU now; the pinned memory goes with its last view."""
-        self._allocation.free()
+    def drop_host(self) -> None:
+        """Do without the pinned memory from now on; it goes with its last view."""
         self.host = self._whole = self._whole[:0].copy()
+
+    def free(self) -> None:
+        """Give back the memory of the GPU now, and drop the pinned one."""
+        self._allocation.free()
+        self.drop_host()
 
 
 class CapturedWork:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgefuse.errors import MissingDependencyError
+from edgefuse.kernels.warp.warp_cuda import cuda_library_problem
+from edgefuse.runtime.device_pairs import describe_path
 from edgefuse.runtime.engine_library import ENGINE_KINDS, EngineKind, import_library, library_targets
 from edgefuse.runtime.onnx_runtime import INSTALL_GPU
 
 if TYPE_CHECKING:
     from edgefuse.machine import Component, Gpu
 
-__all__ = ["RuntimeReport", "runtime_reports"]
+__all__ = ["RuntimeReport", "engine_frames", "runtime_reports"]
 
 _NO_GPU = "an NVIDIA GPU with its driver"
 
@@ -53,6 +55,16 @@ def runtime_reports(components: Sequence[Component], gpus: Sequence[Gpu]) -> lis
         *(_engine(kind, known, gpus) for kind in ENGINE_KINDS),
         _torch(known["PyTorch"], gpus),
     ]
+
+
+def engine_frames(gpus: Sequence[Gpu]) -> str:
+    """Say in one line where frames become the inputs of engines and the fused picture, and why.
+
+    Args:
+        gpus: The GPUs of this machine.
+    """
+    problem = cuda_library_problem()
+    return describe_path(problem) + ("" if gpus or problem else ", once there is a GPU")
 
 
 def _onnx_runtime(component: Component, gpus: Sequence[Gpu]) -> list[RuntimeReport]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.manifest import Manifest
+
+if TYPE_CHECKING:
+    from edgefuse.runtime.device_pairs import DevicePairs
 
 __all__ = ["Runner"]
 
@@ -28,6 +31,9 @@ class Runner(ABC):
         size_multiple: Height and width must be multiples of it.
         min_size: Smallest height and width that the network takes.
         manifest: What is known of the file, or None for a network without a manifest.
+        pairs: Fuses whole frames where the network runs; None where the CPU makes its inputs, or it is not active.
+        frame_path: While active, where frames become inputs and the fused picture, and why, in one line; None where
+            nothing but the CPU does it.
     """
 
     name: str
@@ -36,6 +42,8 @@ class Runner(ABC):
     size_multiple: int = 1
     min_size: int = 1
     manifest: Manifest | None = None
+    pairs: DevicePairs | None = None
+    frame_path: str | None = None
 
     @abstractmethod
     def activate(self) -> None:

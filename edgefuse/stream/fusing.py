@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +16,16 @@ from edgefuse.calibrate import Calibration
 from edgefuse.errors import InputError
 from edgefuse.fuser import Fuser, check_size
 from edgefuse.kernels.warp import PairWarp
+from edgefuse.runtime import DevicePairs
 from edgefuse.stream.agc import GainRange, ThermalAgc
 from edgefuse.stream.pairing import Pair
 
-__all__ = ["STAGES", "FusedFrame", "PairFuser", "Registration"]
+__all__ = ["STAGES", "FusedFrame", "HostPairs", "PairFuser", "Registration"]
 
 STAGES = ("pair", "gain", "register", "infer", "finish", "total")
 """``pair`` is from capture to the pair, ``register`` makes both network inputs in one pass, ``finish`` puts the fused
-luminance into the picture, ``total`` is from capture to the finished picture."""
+luminance into the picture, ``total`` is from capture to the finished picture. Where the GPU does both, they are part of
+``infer``, and what is left of them is copying frames to and from pinned memory."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class FusedFrame:
     Args:
         pair: The frames.
         fused: Shape and type of the visible frame.
-        ir_unit: Infrared in [0, 1], in the geometry of the visible frame.  # [H, W]
+        registered: Infrared in [0, 1], in the geometry of the visible frame, or what makes it: where the GPU registered
+            the frames it is there alone.  # [H, W]
         number: Number of the fused picture, from 0.
         stage_ms: Duration of each stage of ``STAGES``.
         rate_hz: Frames a second of the visible camera, as far as known.
@@ -39,10 +44,15 @@ class FusedFrame:
 
     pair: Pair
     fused: NDArray[np.uint8]
-    ir_unit: NDArray[np.float32]
+    registered: NDArray[np.float32] | Callable[[], NDArray[np.float32]]
     number: int
     stage_ms: dict[str, float]
     rate_hz: float
+
+    @property
+    def ir_unit(self) -> NDArray[np.float32]:
+        """Infrared in [0, 1], in the geometry of the visible frame; it may be made now.  # [H, W]"""
+        return self.registered() if callable(self.registered) else self.registered
 
 
 class Registration:
@@ -93,11 +103,26 @@ class Registration:
         Raises:
             InputError: The sizes are not those of the calibration, or differ without one.
         """
+        return self.warp(ir, vis)(ir, vis, low=gain.low, high=gain.high, size=size)
+
+    def warp(self, ir: Image, vis: NDArray[np.uint8]) -> PairWarp:
+        """The geometry of a pair; the same object as long as the sizes stay.
+
+        Args:
+            ir: Infrared frame.  # [h, w]
+            vis: Visible frame.
+
+        Returns:
+            What registers it.
+
+        Raises:
+            InputError: The sizes are not those of the calibration, or differ without one.
+        """
         sizes = ir.shape[:2], vis.shape[:2]
         if self._warp is None or (self._warp.ir_size, self._warp.vis_size) != sizes:
             self.check(ir, vis)
             self._warp = self._warp_between(*sizes)
-        return self._warp(ir, vis, low=gain.low, high=gain.high, size=size)
+        return self._warp
 
     def _warp_between(self, ir_size: tuple[int, ...], vis_size: tuple[int, ...]) -> PairWarp:
         sizes = {"ir_size": (ir_size[0], ir_size[1]), "vis_size": (vis_size[0], vis_size[1])}
@@ -122,6 +147,44 @@ class Registration:
         raise InputError(f"the calibration is for frames of {made_for} (infrared, visible), these are {found}")
 
 
+class HostPairs:
+    """Frames around a network that takes its inputs from the CPU: :class:`DevicePairs`' three steps.
+
+    Args:
+        fuser: The model.
+    """
+
+    def __init__(self, fuser: Fuser) -> None:
+        self._fuser = fuser
+
+    def register(
+        self,
+        warp: PairWarp,
+        ir: Image,
+        vis: NDArray[np.uint8],
+        *,
+        low: float,
+        high: float,
+        size: tuple[int, int],
+    ) -> None:
+        """Make the network inputs of a pair; see :meth:`DevicePairs.register`."""
+        self._vis = vis
+        self._inputs = warp(ir, vis, low=low, high=high, size=size)
+
+    @property
+    def registered(self) -> NDArray[np.float32]:
+        """Infrared in [0, 1], in the geometry of the visible frame.  # [H, W]"""
+        return self._inputs[0][0, 0, : self._vis.shape[0], : self._vis.shape[1]]
+
+    def infer(self) -> None:
+        """Run the network."""
+        self._plane = self._fuser.runner.infer(*self._inputs)
+
+    def finish(self) -> NDArray[np.uint8]:
+        """Return the fused frame, in the shape of the visible one."""
+        return self._fuser.finish(self._plane, self._vis)
+
+
 class PairFuser:
     """Gain control, registration and fusion of one pair after the other; the model may be exchanged meanwhile.
 
@@ -132,7 +195,8 @@ class PairFuser:
     """
 
     def __init__(self, fuser: Fuser, *, agc: ThermalAgc, registration: Registration) -> None:
-        self._fuser, self._agc, self.registration = fuser, agc, registration
+        self._agc, self.registration = agc, registration
+        self._fuser, self._pairs = fuser, _pairs_of(fuser)
         self._lock = threading.Lock()
         self._number = 0
         self._warm_shape: tuple[int, ...] | None = None
@@ -148,6 +212,7 @@ class PairFuser:
         """
         with self._lock:
             old, self._fuser = self._fuser, fuser
+            self._pairs = _pairs_of(fuser)
             self._warm_shape = None
             return old
 
@@ -169,18 +234,21 @@ class PairFuser:
         picture, gain = self._agc.picture(pair.ir.image, pair.ir.captured_seconds)
         marks.append(time.monotonic())
         with self._lock:
-            if self._warm_shape != vis.shape:
+            is_cold = self._warm_shape != vis.shape
+            if is_cold:
                 check_size(*vis.shape[:2])
             size = self._fuser.input_size(*vis.shape[:2])
-            inputs = self.registration.inputs(picture, vis, gain=gain, size=size)
-            if self._warm_shape != vis.shape:  # the first run of a shape allocates; it must not count as a stage
-                self._fuser.runner.infer(*inputs)
+            warp = self.registration.warp(picture, vis)
+            self._pairs.register(warp, picture, vis, low=gain.low, high=gain.high, size=size)
+            if is_cold:  # the first run of a shape allocates; it must not count as a stage
+                self._pairs.infer()
                 self._warm_shape = vis.shape
                 marks = [time.monotonic()] * 2
             marks.append(time.monotonic())
-            plane = self._fuser.runner.infer(*inputs)
+            self._pairs.infer()
             marks.append(time.monotonic())
-            fused = self._fuser.finish(plane, vis)
+            fused = self._pairs.finish()
+            registered = self._registered(warp, picture, vis, gain)
         marks.append(time.monotonic())
         stages = {
             name: (after - before) * 1e3 for name, before, after in zip(STAGES[1:], marks, marks[1:], strict=False)
@@ -188,5 +256,21 @@ class PairFuser:
         stages["pair"] = (marks[0] - pair.vis.captured_seconds) * 1e3
         stages["total"] = (marks[-1] - pair.vis.captured_seconds) * 1e3
         number, self._number = self._number, self._number + 1
-        ir_unit = inputs[0][0, 0, : vis.shape[0], : vis.shape[1]]
-        return FusedFrame(pair, fused, ir_unit, number, stages, rate_hz)
+        return FusedFrame(pair, fused, registered, number, stages, rate_hz)
+
+    def _registered(
+        self, warp: PairWarp, picture: Image, vis: NDArray[np.uint8], gain: GainRange
+    ) -> NDArray[np.float32] | Callable[[], NDArray[np.float32]]:
+        if isinstance(self._pairs, HostPairs):
+            return self._pairs.registered
+
+        @functools.cache  # the preview shows it in two pictures
+        def register() -> NDArray[np.float32]:
+            plane: NDArray[np.float32] = warp(picture, vis, low=gain.low, high=gain.high)[0][0, 0]
+            return plane
+
+        return register
+
+
+def _pairs_of(fuser: Fuser) -> DevicePairs | HostPairs:
+    return fuser.runner.pairs or HostPairs(fuser)

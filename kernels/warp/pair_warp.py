@@ -102,12 +102,7 @@ class PairWarp:
             InputError: Sizes or types are not those that it was made for, or ``size`` is smaller than ``vis``.
             UsageError: ``low`` is not below ``high``.
         """
-        _check(ir, vis, self)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise UsageError(f"the range needs finite low < high, got {low!r} and {high!r}")
-        height, width = size or self.vis_size
-        if height < self.vis_size[0] or width < self.vis_size[1]:
-            raise InputError(f"inputs of {width}x{height} are smaller than the frames, {_text(self.vis_size)}")
+        height, width = self.check(ir, vis, low=low, high=high, size=size)
         ir_input, vis_input = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
         _native.warp_pair(
             self._map,
@@ -121,6 +116,39 @@ class PairWarp:
         )
         return ir_input[None, None], vis_input[None, None]
 
+    def check(
+        self, ir: Image, vis: NDArray[np.uint8], *, low: float, high: float, size: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
+        """Refuse what a call would refuse.
+
+        Args:
+            ir: As for a call.
+            vis: As for a call.
+            low: As for a call.
+            high: As for a call.
+            size: As for a call.
+
+        Returns:
+            Height and width of the inputs.
+
+        Raises:
+            InputError: As a call does.
+            UsageError: As a call does.
+        """
+        if ir.dtype not in (np.uint8, np.uint16, np.float32) or ir.shape != self.ir_size:
+            wanted = f"infrared must be uint8, uint16 or float32 of {_text(self.ir_size)}"
+            raise InputError(f"{wanted}, not {ir.dtype} of shape {ir.shape}")
+        if vis.dtype != np.uint8 or vis.shape not in (self.vis_size, (*self.vis_size, 3)):
+            wanted = f"visible must be gray or BGR uint8 of {_text(self.vis_size)}"
+            raise InputError(f"{wanted}, not {vis.dtype} of shape {vis.shape}")
+        # The arithmetic is float32: two numbers that it does not tell apart are no range.
+        if not (math.isfinite(low) and math.isfinite(high) and np.float32(low) < np.float32(high)):
+            raise UsageError(f"the range needs finite low < high, got {low!r} and {high!r}")
+        height, width = size or self.vis_size
+        if height < self.vis_size[0] or width < self.vis_size[1]:
+            raise InputError(f"inputs of {width}x{height} are smaller than the frames, {_text(self.vis_size)}")
+        return height, width
+
 
 def _map(
     inverse: NDArray[np.float64], ir_size: tuple[int, int], vis_size: tuple[int, int], *, stretch: bool
@@ -128,17 +156,6 @@ def _map(
     if min(ir_size) < 2 or min(vis_size) < 1:
         raise InputError(f"infrared frames need at least 2x2 pixels and visible ones 1x1, got {ir_size} and {vis_size}")
     return _native.WarpMap(np.ascontiguousarray(inverse), source=ir_size, target=vis_size, stretch=stretch)
-
-
-def _check(ir: Image, vis: NDArray[np.uint8], warp: PairWarp) -> None:
-    if ir.dtype not in (np.uint8, np.uint16, np.float32) or ir.shape != warp.ir_size:
-        raise InputError(
-            f"infrared must be uint8, uint16 or float32 of {_text(warp.ir_size)}, not {ir.dtype} of shape {ir.shape}"
-        )
-    if vis.dtype != np.uint8 or vis.shape not in (warp.vis_size, (*warp.vis_size, 3)):
-        raise InputError(
-            f"visible must be gray or BGR uint8 of {_text(warp.vis_size)}, not {vis.dtype} of shape {vis.shape}"
-        )
 
 
 def _text(size: tuple[int, int]) -> str:

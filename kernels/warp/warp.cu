@@ -1,8 +1,9 @@
 // Registration and colour of a pair on an NVIDIA GPU: the arithmetic of rows.cpp, one thread a pixel.
 //
 // A library with a C interface, so that whoever holds device memory can call it: pycuda, PyTorch, TensorRT. Ownership: every
-// pointer is device memory of the caller. Work is enqueued on the caller's stream, nothing is allocated and nobody waits.
-// Compiled without contraction to fused multiply-adds, as the CPU's code is.
+// pointer is device memory of the caller, but for Tables and Geometry, which are read before the call returns. Work is enqueued on
+// the caller's stream, nothing is allocated and nobody waits, so that it may be captured as a CUDA graph. Compiled without
+// contraction to fused multiply-adds, as the CPU's code is. tests/kernels/host_cuda runs this very file without a GPU.
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct Geometry {
     std::int32_t ir_width, height, width, channels, padded_height, padded_width;
 };
 
+// The count that becomes 0, and 1 / (high - low). In device memory, since it differs from frame to frame of a captured graph.
 struct Gain {
     float low, scale;
 };
@@ -42,7 +44,8 @@ __device__ int mirrored(int position, int length) {
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockX *kBlockY)
-    warp_kernel(const T *ir, const std::uint8_t *vis, Tables tables, Geometry size, Gain gain, float *ir_input, float *vis_input) {
+    warp_kernel(const T *ir, const std::uint8_t *vis, const Gain *range, Tables tables, Geometry size, float *ir_input,
+                float *vis_input) {
     const int to_x = blockIdx.x * kBlockX + threadIdx.x, to_y = blockIdx.y * kBlockY + threadIdx.y;
     if (to_x >= size.padded_width || to_y >= size.padded_height) return;
     const int x = mirrored(to_x, size.width), y = mirrored(to_y, size.height);
@@ -52,6 +55,7 @@ __global__ void __launch_bounds__(kBlockX *kBlockY)
         size.channels == 3 ? (kBlue * colour[0] + kGreen * colour[1] + kRed * colour[2]) * kUnit : colour[0] * kUnit;
     float sample = luminance;
     if (x >= tables.inside_from[y] && x < tables.inside_to[y]) {
+        const Gain gain = *range;
         const T *at = ir + tables.offsets[pixel];
         const float to_right = tables.right[pixel] * kShare, to_lower = tables.down[pixel] * kShare;
         const float a = unit(at[0], gain), b = unit(at[1], gain);
@@ -67,54 +71,76 @@ __global__ void __launch_bounds__(kBlockX *kBlockY)
 __device__ std::uint8_t rounded(float value) { return static_cast<std::uint8_t>(static_cast<int>(clipped(value, 255.0f) + 0.5f)); }
 
 __global__ void __launch_bounds__(kBlockX *kBlockY)
-    colour_kernel(const std::uint8_t *bgr, const float *fused, std::int32_t fused_pitch, std::int32_t height, std::int32_t width,
-                  std::uint8_t *out) {
+    colour_kernel(const std::uint8_t *vis, const float *fused, std::int32_t fused_pitch, std::int32_t height, std::int32_t width,
+                  std::int32_t channels, std::uint8_t *out) {
     const int x = blockIdx.x * kBlockX + threadIdx.x, y = blockIdx.y * kBlockY + threadIdx.y;
     if (x >= width || y >= height) return;
-    const std::int64_t pixel = 3 * (static_cast<std::int64_t>(y) * width + x);
-    const float blue = bgr[pixel], green = bgr[pixel + 1], red = bgr[pixel + 2];
+    const std::int64_t pixel = channels * (static_cast<std::int64_t>(y) * width + x);
     const float wanted = clipped(fused[static_cast<std::int64_t>(y) * fused_pitch + x], 1.0f) * 255.0f;
+    if (channels == 1) {
+        out[pixel] = rounded(wanted);
+        return;
+    }
+    const float blue = vis[pixel], green = vis[pixel + 1], red = vis[pixel + 2];
     const float change = wanted - (kBlue * blue + kGreen * green + kRed * red);
     out[pixel] = rounded(blue + change);
     out[pixel + 1] = rounded(green + change);
     out[pixel + 2] = rounded(red + change);
 }
 
-dim3 grid_of(int height, int width) { return dim3((width + kBlockX - 1) / kBlockX, (height + kBlockY - 1) / kBlockY); }
+const char *reason_of(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
+
+// One thread a pixel of a picture. CUDA copies the arguments before this returns.
+template <typename... Values>
+const char *launch(void (*kernel)(Values...), std::int32_t height, std::int32_t width, void *stream, Values... values) {
+    const dim3 grid((width + kBlockX - 1) / kBlockX, (height + kBlockY - 1) / kBlockY), block(kBlockX, kBlockY);
+    void *arguments[] = {&values...};
+    return reason_of(cudaLaunchKernel(kernel, grid, block, arguments, 0, static_cast<cudaStream_t>(stream)));
+}
+
+template <typename T>
+const char *launch_warp(const void *ir, const std::uint8_t *vis, const Gain *gain, const Tables &tables, const Geometry &size,
+                        float *ir_input, float *vis_input, void *stream) {
+    return launch(warp_kernel<T>, size.padded_height, size.padded_width, stream, static_cast<const T *>(ir), vis, gain, tables, size,
+                  ir_input, vis_input);
+}
 
 }  // namespace
 
 #define EDGEFUSE_EXPORT __attribute__((visibility("default")))
 
-// Both return nullptr, or why the work could not be enqueued, in the words of CUDA.
+// All return nullptr, or why CUDA refuses, in its words.
 extern "C" {
 
-// ir_bytes is the size of an infrared pixel: 1 (uint8), 2 (uint16) or 4 (float).
-EDGEFUSE_EXPORT const char *edgefuse_warp_pair(const void *ir, int ir_bytes, const std::uint8_t *vis, const Tables *tables, const Geometry *size,
-                               float low, float high, float *ir_input, float *vis_input, void *stream) {
-    const dim3 grid = grid_of(size->padded_height, size->padded_width), block(kBlockX, kBlockY);
-    const Gain gain{low, 1.0f / (high - low)};
-    const cudaStream_t on = static_cast<cudaStream_t>(stream);
-    switch (ir_bytes) {
-        case 1:
-            warp_kernel<<<grid, block, 0, on>>>(static_cast<const std::uint8_t *>(ir), vis, *tables, *size, gain, ir_input, vis_input);
-            break;
-        case 2:
-            warp_kernel<<<grid, block, 0, on>>>(static_cast<const std::uint16_t *>(ir), vis, *tables, *size, gain, ir_input, vis_input);
-            break;
-        default:
-            warp_kernel<<<grid, block, 0, on>>>(static_cast<const float *>(ir), vis, *tables, *size, gain, ir_input, vis_input);
+// Whether the GPU of the current context runs these kernels; loads them, so that a capture does not have to.
+EDGEFUSE_EXPORT const char *edgefuse_check_device() {
+    const void *kernels[] = {
+        reinterpret_cast<const void *>(&warp_kernel<std::uint8_t>), reinterpret_cast<const void *>(&warp_kernel<std::uint16_t>),
+        reinterpret_cast<const void *>(&warp_kernel<float>), reinterpret_cast<const void *>(&colour_kernel)};
+    for (const void *kernel : kernels) {
+        cudaFuncAttributes found;
+        const cudaError_t error = cudaFuncGetAttributes(&found, kernel);
+        if (error != cudaSuccess) return reason_of(error);
     }
-    const cudaError_t error = cudaGetLastError();
-    return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+    return nullptr;
 }
 
-EDGEFUSE_EXPORT const char *edgefuse_replace_luminance(const std::uint8_t *bgr, const float *fused, int fused_pitch, int height, int width,
-                                       std::uint8_t *out, void *stream) {
-    colour_kernel<<<grid_of(height, width), dim3(kBlockX, kBlockY), 0, static_cast<cudaStream_t>(stream)>>>(bgr, fused, fused_pitch,
-                                                                                                          height, width, out);
-    const cudaError_t error = cudaGetLastError();
-    return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+// A pair of frames to both network inputs. ir_bytes is the size of an infrared pixel: 1 (uint8), 2 (uint16) or 4 (float).
+EDGEFUSE_EXPORT const char *edgefuse_register_pair(const void *ir, int ir_bytes, const std::uint8_t *vis, const Gain *gain,
+                                                   const Tables *tables, const Geometry *size, float *ir_input, float *vis_input,
+                                                   void *stream) {
+    switch (ir_bytes) {
+        case 1: return launch_warp<std::uint8_t>(ir, vis, gain, *tables, *size, ir_input, vis_input, stream);
+        case 2: return launch_warp<std::uint16_t>(ir, vis, gain, *tables, *size, ir_input, vis_input, stream);
+        case 4: return launch_warp<float>(ir, vis, gain, *tables, *size, ir_input, vis_input, stream);
+        default: return reason_of(cudaErrorInvalidValue);
+    }
+}
+
+// Fused luminance, rows `fused_pitch` elements apart, into the visible frame: BGR (3 channels), or gray (1), which it replaces.
+EDGEFUSE_EXPORT const char *edgefuse_colour_pair(const std::uint8_t *vis, const float *fused, int fused_pitch, int height, int width,
+                                                 int channels, std::uint8_t *out, void *stream) {
+    return launch(colour_kernel, height, width, stream, vis, fused, fused_pitch, height, width, channels, out);
 }
 
 }  // extern "C"

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgefuse.kernels.warp import warp_cuda
 from edgefuse.manifest import Manifest, manifest_path, sha256_file
 from edgefuse.runtime import device_memory
 
@@ -55,8 +56,10 @@ class PretendGpu:
 
 @pytest.fixture
 def gpu(pretend_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
-    """A GPU of compute capability 8.6 with pycuda and TensorRT 10.3."""
+    """A GPU of compute capability 8.6 with pycuda and TensorRT 10.3, and without the CUDA library."""
     machine = PretendGpu(pretend_driver)
+    # On a machine with a real GPU, the installed library would run there, on memory of this one.
+    use_cuda_library(monkeypatch, None)
     monkeypatch.setattr(device_memory, "_driver", lambda: pretend_driver)
     package = types.ModuleType("pycuda")
     package.__spec__ = importlib.machinery.ModuleSpec("pycuda", None)
@@ -70,6 +73,25 @@ def gpu(pretend_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterato
     assert pretend_driver.pretend_depth() == depth, "a context was left current"
     pretend_driver.pretend_refuse_capture(0)
     device_memory.open_device.cache_clear()
+    warp_cuda._library.cache_clear()
+
+
+def use_cuda_library(monkeypatch: pytest.MonkeyPatch, path: Path | None) -> None:
+    """Take another file, or none, as the CUDA library."""
+    monkeypatch.setattr(warp_cuda, "cuda_library_path", lambda: path)
+    warp_cuda._library.cache_clear()
+
+
+@pytest.fixture
+def gpu_kernels(gpu: PretendGpu, host_cuda_library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ctypes.CDLL]:
+    """The CUDA library for the pretended GPU: its kernels wait in streams and graphs of the pretended driver."""
+    library = ctypes.CDLL(str(host_cuda_library))
+    library.edgefuse_host_queue.argtypes = [ctypes.c_void_p]
+    library.edgefuse_host_queue(ctypes.cast(gpu.driver.pretend_call, ctypes.c_void_p))
+    use_cuda_library(monkeypatch, host_cuda_library)
+    yield library
+    library.edgefuse_host_image(1)
+    library.edgefuse_host_queue(None)
 
 
 def pycuda_driver(driver: ctypes.CDLL) -> types.ModuleType:

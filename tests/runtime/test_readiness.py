@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from edgefuse import machine
+from edgefuse.kernels.warp import warp_cuda
 from edgefuse.machine import Component, Gpu
-from edgefuse.runtime.readiness import RuntimeReport, runtime_reports
+from edgefuse.runtime.readiness import RuntimeReport, engine_frames, runtime_reports
 
 ORIN = Gpu("Orin", "8.7", 0, "540.4")
 ADA = Gpu("NVIDIA RTX 4070", "8.9", 12282, "580.82")
@@ -70,6 +71,22 @@ def test_pytorch_without_cuda_is_no_use_on_a_gpu() -> None:
     assert "CUDA" in report.missing[0]
     assert reports([ADA], PyTorch="2.13.0")["torch"].runs_on == ("CPU", "NVIDIA RTX 4070")
     assert reports([], PyTorch=None)["torch"].runs_on == ()
+
+
+def test_the_path_of_frames_is_one_line(
+    gpu: Any, gpu_kernels: Any, monkeypatch: pytest.MonkeyPatch, run_cli: Any
+) -> None:
+    """With the CUDA library and without, with a GPU and without; doctor prints the same for a person and as JSON."""
+    on_gpu = "frames are registered and coloured on the GPU, with the engine"
+    assert engine_frames([ADA]) == on_gpu
+    assert engine_frames([]) == f"{on_gpu}, once there is a GPU"
+    monkeypatch.setattr(warp_cuda, "cuda_library_path", lambda: None)
+    warp_cuda._library.cache_clear()
+    why = engine_frames([ADA])
+    assert why == engine_frames([])
+    assert why.startswith("frames are registered and coloured on the CPU: this installation has no CUDA library: ")
+    assert json.loads(run_cli("doctor", "--json").out)["engine_frames"] == why
+    assert f"engines: {why}" in run_cli("doctor").out.splitlines()
 
 
 def test_doctor_prints_them(run_cli: Any) -> None:
