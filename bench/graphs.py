@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 import edgefuse
 from edgefuse import __version__
+from edgefuse.bench.images import sample_pair
 from edgefuse.bench.onnx_ops import count_operations
 from edgefuse.errors import ArtifactError, UsageError
+from edgefuse.images import write_image
 from edgefuse.manifest import ArtifactFormat, Precision
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ def export_network(
         else:
             return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Every row checks its own output against the network, so that a lossy export is told by its row.
+    # Every row checks its own output against the network, so that a lossy export is told by its row, and one pair is
+    # enough here: a large network takes half a minute for it.
     export(
         network,
         path,
@@ -159,10 +162,19 @@ def export_network(
         imgsz=size,
         precision=precision,
         batch=batch,
+        pairs=_write_pair(folder, size),
         allow_drift=True,
         overwrite=True,
     )
     return path
+
+
+def _write_pair(folder: Path, size: tuple[int, int]) -> tuple[Path, Path]:
+    """The pair that rows are measured on, as files for the export's own check."""
+    paths = folder / "ir.png", folder / "vis.png"
+    for path, images in zip(paths, sample_pair(1, size), strict=True):
+        write_image(path, images[0])
+    return paths
 
 
 def _key(network: nn.Module, subject: Subject, batch: int, size: tuple[int, int]) -> str:

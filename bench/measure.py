@@ -25,8 +25,9 @@ class Budget:
         seconds: Time to spend on timed runs.
         warmup_seconds: Time to spend on runs before them, the very first one included.
         min_runs: Timed runs to take even when they need longer than ``seconds``...
-        max_seconds: ...but not longer than this, once there are as many as ``least_runs``.
-        least_runs: Timed runs to take however long they need.
+        max_seconds: ...but not longer than this, once there are as many as ``least_runs``...
+        least_runs: ...which are taken however long they need, but for the last of them where the others took twice as
+            long.
         max_runs: Timed runs to stop at.
     """
 
@@ -43,7 +44,10 @@ class Budget:
             return True
         if runs >= self.min_runs:
             return elapsed_seconds >= self.seconds
-        return runs >= min(self.least_runs, self.min_runs) and elapsed_seconds >= self.max_seconds
+        least = min(self.least_runs, self.min_runs)
+        if elapsed_seconds >= 2 * self.max_seconds:
+            least = max(1, least - 1)
+        return runs >= least and elapsed_seconds >= self.max_seconds
 
 
 @dataclass(frozen=True)

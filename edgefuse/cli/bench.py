@@ -266,7 +266,7 @@ def _measure(
     if seconds <= 0 or warmup < 0 or timeout <= 0:
         raise UsageError("--seconds and --timeout must be above 0, --warmup at least 0")
     settings = Settings(
-        budget=Budget(seconds=seconds, warmup_seconds=warmup, max_seconds=max(15.0, 5 * seconds)),
+        budget=Budget(seconds=seconds, warmup_seconds=warmup, max_seconds=max(10.0, 3 * seconds)),
         threads=specs[0].threads,
         timeout_seconds=timeout,
         cache=cache_folder() if use_cache else None,

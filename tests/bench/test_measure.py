@@ -49,7 +49,9 @@ def test_a_time_covers_the_whole_call() -> None:
         pytest.param(10, 2.9, False, id="time left"),
         pytest.param(9, 3.1, False, id="too few runs"),
         pytest.param(3, 31.0, True, id="three runs of a very slow model"),
-        pytest.param(2, 31.0, False, id="never fewer than three"),
+        pytest.param(2, 31.0, False, id="no fewer than three"),
+        pytest.param(2, 61.0, True, id="but two where they took twice as long"),
+        pytest.param(1, 61.0, False, id="never one"),
         pytest.param(2000, 0.1, True, id="enough raw times"),
     ],
 )
