@@ -52,7 +52,12 @@ def quality_markdown(document: Mapping[str, Any]) -> str:
     Raises:
         ArtifactError: The record is of another command.
     """
-    kinds = {"peers": _peers_markdown, "robustness": _robustness_markdown, "video": _video_markdown}
+    kinds = {
+        "peers": _peers_markdown,
+        "robustness": _robustness_markdown,
+        "video": _video_markdown,
+        "cost": _cost_markdown,
+    }
     kind = str(document["command"]).rpartition(" ")[2]
     if kind not in kinds:
         raise ArtifactError(f"a record of {document['command']!r}, of which there is no table")
@@ -111,6 +116,28 @@ def _video_markdown(document: Mapping[str, Any]) -> str:
         for state in ("live", "frozen")
     ]
     return markdown_table(headings, table) + "\n\n" + markdown_table(["model", *METRICS], frozen) + "\n"
+
+
+def _cost_markdown(document: Mapping[str, Any]) -> str:
+    """CPU and wall milliseconds of a frame, and how often the first of ours would fit into each."""
+    first = next(row for row in document["rows"] if row["ours"])
+    unit = first["cpu"]["p50_ms"]
+    ordered = sorted(document["rows"], key=lambda row: float(row["cpu"]["p50_ms"]))
+    table = [
+        [
+            _name(row),
+            f"{row['cpu']['p50_ms']:.2f} ± {row['cpu']['spread_ms']:.2f}",
+            f"{row['wall']['p50_ms']:.2f}",
+            f"{row['cpu']['p50_ms'] / unit:.2f}",
+        ]
+        for row in ordered
+    ]
+    height, width = document["imgsz"]
+    note = f"ONNX Runtime on {document['threads']} threads, {width}x{height}, {document['machine']['utc'][:10]}."
+    if document["noise"]:
+        note += f" A noisy machine: {document['noise']}."
+    headings = ["network", "CPU ms a frame", "ms a frame", f"times {first['name']}"]
+    return markdown_table(headings, table) + f"\n\n{note}\n"
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from edgefuse.bench.__main__ import main
+from edgefuse.bench.peer_networks import MMDRFuse, SeAFusion
 from edgefuse.bench.quality import METRICS, SETS
+from edgefuse.bench.quality_cost import PEERS, measure_cost
 from edgefuse.bench.quality_sheet import choose_scenes
 from edgefuse.bench.quality_video import flat_change, mean_change
 from edgefuse.bench.quality_views import mean_ranks, quality_markdown
@@ -87,6 +89,19 @@ def test_video_is_measured_against_its_sources(data: Path, tmp_path: Path) -> No
     assert row["mean"]["fused"] > 0
     assert row["live"].keys() == row["frozen"].keys() == set(METRICS)
     assert row["live"] != row["frozen"]
+
+
+def test_cost_is_measured_beside_the_peers_networks() -> None:
+    """Every network has a row with its times; the peers have the parameters that their authors' code has."""
+    document = measure_cost(["lite"], imgsz=(48, 64), turns=2, turn_seconds=0.0)
+    rows = {row["name"]: row for row in document["rows"]}
+    assert rows.keys() == {"lite", *PEERS}
+    assert all(row["cpu"]["runs"] == 2 and row["wall"]["p50_ms"] > 0 for row in rows.values())
+    assert rows["SeAFusion"]["wall"]["p50_ms"] > rows["MMDRFuse"]["wall"]["p50_ms"]
+    assert "| **lite** " in quality_markdown(document)
+    assert sum(parameter.numel() for parameter in MMDRFuse().parameters()) == PEERS["MMDRFuse"]
+    unused = 2 * (64 + 32 + 16 + 1)  # batch normalisations of the decoder, which are never applied
+    assert sum(parameter.numel() for parameter in SeAFusion().parameters()) == PEERS["SeAFusion"] - unused
 
 
 def test_changes_are_what_they_say() -> None:
