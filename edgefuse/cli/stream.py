@@ -169,12 +169,24 @@ def replay_command(
 
 
 def _run(session: Session, *, as_json: bool) -> None:
+    trouble: dict[str, str] = {}
     with _stopped_by_signals(session):
-        summary = session.run(lambda status: _emit("status", status) if as_json else None)
+        summary = session.run(lambda status: _emit("status", status) if as_json else _tell_trouble(status, trouble))
     if as_json:
         _emit("summary", summary)
     else:
         _print_summary(summary)
+
+
+def _tell_trouble(status: dict[str, Any], told: dict[str, str]) -> None:
+    """A line for what stops a camera, once, and one for its return; it is tried again all the time."""
+    for role, camera in status["cameras"].items():
+        if camera["state"] in ("running", "held"):
+            if told.pop(role, None):
+                log(f"{role} {camera['source']}: it is back")
+        elif camera["error"] and told.get(role) != camera["error"]:
+            told[role] = camera["error"]
+            log(f"{camera['error']}; trying again", style="yellow")
 
 
 @contextmanager

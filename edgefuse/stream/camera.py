@@ -270,8 +270,9 @@ class Camera:
         return 1.0 / self._status.rate_hz if self._status.rate_hz else 0.0
 
     def _note_error(self, message: str) -> None:
+        shown = self.config.uri.shown
         with self._lock:
-            self._status.error = f"{self.config.role} {self.config.uri.shown}: {message}"
+            self._status.error = f"{self.config.role} {shown}: {message.removeprefix(f'{shown}: ')}"
 
     def _set_state(self, state: CameraState) -> None:
         with self._lock:

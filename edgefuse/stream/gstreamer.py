@@ -32,7 +32,9 @@ def _csi(config: CameraConfig) -> str:
     """A Jetson's CSI camera, up to BGRx in common memory."""
     uri = config.uri
     height, width = uri.size() or (720, 1280)
-    rate = round(uri.number("rate", _DEFAULT_RATE_HZ))
+    rate = max(1, round(uri.number("rate", 0.0) or _DEFAULT_RATE_HZ))
+    if not (uri.target or "0").isdecimal():
+        raise UsageError(f"{uri.shown}: give the number of the sensor, as in csi://0")
     return (
         f"nvarguscamerasrc sensor-id={int(uri.target or 0)} ! "
         f"video/x-raw(memory:NVMM),width={width},height={height},framerate={rate}/1 ! "

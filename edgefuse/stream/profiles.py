@@ -62,7 +62,8 @@ class ThermalProfile:
         if frame.ndim != 2:
             raise InputError(f"profile {self.name} needs raw frames of one channel, not of shape {frame.shape}")
         if self.split:
-            if frame.shape[0] % 2 or frame.dtype != np.uint16:
+            # A single landscape picture, which such cameras also give, has a lower half without temperatures.
+            if frame.shape[0] % 2 or frame.shape[0] < frame.shape[1] or frame.dtype != np.uint16:
                 raise InputError(
                     f"profile {self.name} needs raw YUYV of two stacked halves, not {frame.dtype} {frame.shape}"
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import re
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,13 +22,9 @@ from edgefuse.pairs import IMAGE_SUFFIXES
 from edgefuse.stream.config import CameraConfig
 from edgefuse.stream.gstreamer import is_sixteen_bits, opened_pipeline, source_pipeline
 
-__all__ = ["RawFrame", "read_frames", "unflattened"]
+__all__ = ["RawFrame", "read_frames"]
 
 _DEFAULT_RATE_HZ = 30.0
-_V4L2_FORMATS = {"y16": "Y16 ", "grey": "GREY", "yuyv": "YUYV", "mjpg": "MJPG", "nv12": "NV12"}
-_RAW_FORMATS = frozenset({"y16", "grey"})
-_CLOCK_SLACK_SECONDS = 1.0
-"""A driver's time stamp further than this from now is of another clock and is not used."""
 
 
 class RawFrame(NamedTuple):
@@ -59,7 +56,7 @@ def read_frames(config: CameraConfig) -> Iterator[RawFrame]:
     if kind == "recording":
         return _recording(config)
     if kind == "v4l2":
-        return _device(config, _open_v4l2(config))
+        return _device(config)
     if kind in ("csi", "gst"):
         return _gstreamer(config)
     return _media(config)
@@ -126,78 +123,12 @@ def _frame_paths(target: str) -> list[Path]:
     return [Path(path) for match, path in sorted(found, key=lambda item: [int(part) for part in item[0].groups()])]
 
 
-def _device(config: CameraConfig, capture: cv2.VideoCapture) -> Iterator[RawFrame]:
-    """What OpenCV captures: V4L2, and pipelines where it was built with GStreamer."""
-    try:
-        while True:
-            if not capture.grab():
-                return
-            now = time.monotonic()
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-            decoded, image = capture.retrieve()
-            if not decoded or image is None:
-                continue
-            size = (round(capture.get(prop)) for prop in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
-            picture = unflattened(np.asarray(image), *size)
-            # A finished picture of a thermal camera that gives nothing but colour.
-            if config.role == "ir" and picture.ndim == 3 and picture.shape[2] == 3:
-                picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
-            yield RawFrame(picture, None, stamp if abs(now - stamp) < _CLOCK_SLACK_SECONDS else now)
-    finally:
-        capture.release()
+def _device(config: CameraConfig) -> Iterator[RawFrame]:
+    if sys.platform != "linux":
+        raise InputError(f"{config.uri.shown}: V4L2 is of Linux; elsewhere give a stream, a file or gst:PIPELINE")
+    from edgefuse.stream.v4l2 import read_v4l2
 
-
-def unflattened(image: Image, height: int, width: int) -> Image:
-    """Give a raw V4L2 frame its lines back, which OpenCV 4.11 lays out as one (opencv/opencv#27166).
-
-    Args:
-        image: What OpenCV captured.
-        height: Of the frame.
-        width: Of the frame.
-
-    Returns:
-        Any other picture as it is; one line of H·W bytes as ``(H, W)``, of 2·H·W bytes as ``(H, W)`` uint16: counts, or
-        the bytes of YUYV that hold counts.
-    """
-    if min(image.shape[:2]) != 1 or height <= 1:
-        return image
-    line = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
-    if line.size == height * width:
-        return line.reshape(height, width)
-    return line.view("<u2").reshape(height, width) if line.size == 2 * height * width else image
-
-
-def _open_v4l2(config: CameraConfig) -> cv2.VideoCapture:
-    uri, profile = config.uri, config.profile
-    device = uri.target or "/dev/video0"
-    if not Path(device).exists():
-        raise InputError(f"{uri.shown}: no such device (v4l2-ctl --list-devices)")
-    capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
-    if not capture.isOpened():
-        raise InputError(f"{uri.shown}: cannot open it; another program may hold it, or the user is not in group video")
-    name = uri.options.get("format", profile.pixel_format if profile else "").lower()
-    if name and name not in _V4L2_FORMATS:
-        raise InputError(f"{uri.shown}: format must be one of {', '.join(_V4L2_FORMATS)}, not {name!r}")
-    if name:
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*_V4L2_FORMATS[name]))
-    # Without this OpenCV turns 16-bit counts into 8-bit BGR.
-    if name in _RAW_FORMATS or (profile is not None and profile.split):
-        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-    size = uri.size()
-    if size is not None:
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[0])
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[1])
-    if uri.number("rate", 0.0):
-        capture.set(cv2.CAP_PROP_FPS, uri.number("rate", 0.0))
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
-    # A driver that has not the format takes another one without an error.
-    given = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
-    if name in _RAW_FORMATS and given != _V4L2_FORMATS[name]:
-        capture.release()
-        raise InputError(
-            f"{uri.shown}: it does not give {name} but {given!r} (v4l2-ctl -d {device} --list-formats-ext)"
-        )
-    return capture
+    return read_v4l2(config)
 
 
 def _gstreamer(config: CameraConfig) -> Iterator[RawFrame]:
@@ -208,13 +139,30 @@ def _gstreamer(config: CameraConfig) -> Iterator[RawFrame]:
         capture = cv2.VideoCapture(f"{source_pipeline(config)} ! {sink}", cv2.CAP_GSTREAMER)
         if not capture.isOpened():
             raise InputError(f"{config.uri.shown}: GStreamer cannot open it")
-        yield from _device(config, capture)
+        yield from _captured(config, capture)
         return
     av = _pyav("read GStreamer pipelines")
     sixteen_bits = is_sixteen_bits(config)
     with opened_pipeline(av, config) as container:
         for raw in _frames(av, container, config):
             yield raw._replace(image=raw.image.view("<u2")) if sixteen_bits else raw
+
+
+def _captured(config: CameraConfig, capture: cv2.VideoCapture) -> Iterator[RawFrame]:
+    """What OpenCV captures; the times of a pipeline count from its own start, so they are not used."""
+    try:
+        while capture.grab():
+            now = time.monotonic()
+            decoded, image = capture.retrieve()
+            if not decoded or image is None:
+                continue
+            picture = np.asarray(image)
+            # A finished picture of a thermal camera that gives nothing but colour.
+            if config.role == "ir" and picture.ndim == 3 and picture.shape[2] == 3:
+                picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
+            yield RawFrame(picture, None, now)
+    finally:
+        capture.release()
 
 
 def _gstreamer_lines() -> list[str]:

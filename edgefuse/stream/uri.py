@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 from edgefuse.errors import UsageError
 from edgefuse.pairs import VIDEO_SUFFIXES
 
-__all__ = ["KINDS", "Kind", "SourceUri", "parse_uri", "redact"]
+__all__ = ["KINDS", "V4L2_FORMATS", "Kind", "SourceUri", "parse_uri", "redact"]
 
 Kind = Literal["v4l2", "rtsp", "http", "udp", "file", "frames", "csi", "gst", "synthetic", "recording"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+V4L2_FORMATS = ("y16", "y14", "y12", "y10", "grey", "yuyv", "uyvy", "nv12", "nv21", "yu12", "bgr24", "rgb24", "mjpg")
 
 _RECORDED: frozenset[Kind] = frozenset({"file", "frames", "recording"})
 _OPTIONS: Mapping[Kind, frozenset[str]] = {
@@ -26,6 +27,7 @@ _OPTIONS: Mapping[Kind, frozenset[str]] = {
     "recording": frozenset({"times"}),
     "synthetic": frozenset({"seed", "size", "rate", "seconds", "noise"}),
 }
+_DEVICES = ("/dev/video", "/dev/v4l/")
 _NETWORK = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "udp": "udp"}
 _PRINTF = re.compile(r"%0?\d*d")
 _USERINFO = re.compile(r"(?<=://)[^/\s?#\"']*@")
@@ -108,9 +110,9 @@ def parse_uri(text: str) -> SourceUri:
     """Parse what a user gives as ``--ir`` or ``--vis``.
 
     Args:
-        text: ``v4l2:///dev/video0?format=y16``, ``rtsp://``, ``http://``, ``udp://``, a video file, a folder of
-            frames, a printf pattern of frames, ``csi://0``, ``gst:PIPELINE``, ``synthetic:?seed=1``, or
-            ``recording:FOLDER`` of ``edgefuse stream --record``.
+        text: ``v4l2:///dev/video0?format=y16`` (``/dev/video0`` and ``v4l2:0`` are understood too), ``rtsp://``,
+            ``http://``, ``udp://``, a video file, a folder of frames, a printf pattern of frames, ``csi://0``,
+            ``gst:PIPELINE``, ``synthetic:?seed=1``, or ``recording:FOLDER`` of ``edgefuse stream --record``.
 
     Returns:
         The source; nothing is opened, only paths are looked at.
@@ -128,6 +130,8 @@ def parse_uri(text: str) -> SourceUri:
         if not urlsplit(text).netloc.rpartition("@")[2]:
             raise UsageError(f"{redact(text)}: no host in it")
         return SourceUri(_kind(_NETWORK[scheme.lower()]), text)
+    if text.startswith(_DEVICES):
+        scheme, separator, rest = "v4l2", ":", text
     if separator and scheme.lower() in ("v4l2", "csi", "synthetic", "recording"):
         target, options = _split_options(rest.removeprefix("//"))
         return _checked(SourceUri(_kind(scheme.lower()), target, options))
@@ -160,4 +164,6 @@ def _checked(uri: SourceUri) -> SourceUri:
     uri.size()
     for name in uri.options.keys() & {"rate", "seed", "seconds", "noise"}:
         uri.number(name, 0.0)
+    if (name := uri.options.get("format", "y16")).lower() not in V4L2_FORMATS:
+        raise UsageError(f"{uri.shown}: format must be one of {', '.join(V4L2_FORMATS)}, not {name!r}")
     return uri
