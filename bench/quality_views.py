@@ -136,7 +136,7 @@ def _cost_markdown(document: Mapping[str, Any]) -> str:
     note = f"ONNX Runtime on {document['threads']} threads, {width}x{height}, {document['machine']['utc'][:10]}."
     if document["noise"]:
         note += f" A noisy machine: {document['noise']}."
-    headings = ["network", "CPU ms a frame", "ms a frame", f"times {first['name']}"]
+    headings = ["model", "CPU ms a frame", "ms a frame", f"times {first['name']}"]
     return markdown_table(headings, table) + f"\n\n{note}\n"
 
 
