@@ -9,7 +9,7 @@
  *   pad N                                bytes behind each line, filled with garbage
  *   silent 1                             stops sending, as hung firmware does
  *   bytes N                              a frame holds so many bytes, whatever its format says
- *   broken N                             every Nth frame is garbage and marked with V4L2_BUF_FLAG_ERROR
+ *   broken N                             every Nth frame has a hole and is marked with V4L2_BUF_FLAG_ERROR
  *   clock unknown                        frames are stamped by a clock that is not the monotonic one
  *   node metadata | multiplanar          a node that is no single-planar capture device
  *   fixed_rate 1                         the driver has no VIDIOC_S_PARM
@@ -202,7 +202,7 @@ static __u32 expose(struct device *device, int index, int broken) {
         }
         syscall(SYS_close, file);
     }
-    if (broken) used /= 2;
+    if (broken) memset(target + used / 2, 0xA5, used / 4); /* packets that were lost on the way */
     if (device->has.bytes) used = device->has.bytes;
     memset(target + used, 0xA5, device->length - used);
     REAL(munmap)(target, device->length);

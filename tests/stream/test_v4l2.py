@@ -361,7 +361,7 @@ def test_a_device_that_cannot_be_opened_says_what_to_do(bus: Bus) -> None:
 
 
 def test_damaged_frames_are_passed_over(bus: Bus, watch: Any, wait_for: WaitFor) -> None:
-    """Those that the driver marks, as uvcvideo does with half of a frame."""
+    """Those that the driver marks, since packets of them were lost."""
     pictures = random_counts(120, 160)
     bus.plug("video0", LEPTON, "broken 3", pictures=packed(pictures))
     camera, frames = watch("v4l2:///dev/video0", "ir", "lepton")
