@@ -47,6 +47,7 @@ class CameraStatus:
         state: ``held`` is a shutter: silent or repeating a picture, not dead.
         frames: Frames received since the start.
         dropped: Frames that came faster than they were taken.
+        lost: Frames that the device captured and did not deliver whole.
         restarts: Restarts by cause: stalled, died, ended, failed, refused.
         layout: Size and type of its frames.
         error: What went wrong last.
@@ -59,6 +60,7 @@ class CameraStatus:
     state: CameraState = "starting"
     frames: int = 0
     dropped: int = 0
+    lost: int = 0
     restarts: Counter[str] = field(default_factory=Counter)
     layout: Layout | None = None
     error: str | None = None
@@ -255,7 +257,8 @@ class Camera:
             if (span := captured - self._times[0]) > 0.0:
                 status.rate_hz = (len(self._times) - 1) / span
             status.frames += 1
-            status.dropped = max(status.dropped, message.dropped)
+            status.dropped += message.dropped
+            status.lost += message.lost
             status.last_seconds, status.changed_seconds = now, changed
         self._set_state("held" if self.config.role == "ir" and captured - changed > _HELD_SECONDS else "running")
         self._on_frame(frame)

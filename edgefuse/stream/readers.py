@@ -28,11 +28,19 @@ _DEFAULT_RATE_HZ = 30.0
 
 
 class RawFrame(NamedTuple):
-    """A frame as the source gives it; ``captured_seconds`` is None where only the receiver can tell."""
+    """A frame as the source gives it.
+
+    Args:
+        image: The picture.
+        pts_seconds: Time in the recording, where there is one.
+        captured_seconds: Monotonic time of capture; None where only the receiver can tell.
+        lost: Frames since the one before that the device says it captured and did not deliver whole.
+    """
 
     image: Image
     pts_seconds: float | None
     captured_seconds: float | None
+    lost: int = 0
 
 
 def read_frames(config: CameraConfig) -> Iterator[RawFrame]:

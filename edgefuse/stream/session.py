@@ -231,7 +231,8 @@ class Session:
         drops = Counter(self._pairer.drops)
         drops["refused"] = self._refused
         for role, camera in self._cameras.items():
-            drops[f"{role}_ring_full"] = camera.status().dropped
+            status = camera.status()
+            drops[f"{role}_ring_full"], drops[f"{role}_lost"] = status.dropped, status.lost
         for output in self._outputs:
             drops[f"output {output.name}"] += output.dropped
         if self.recorder is not None:

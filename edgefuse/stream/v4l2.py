@@ -20,11 +20,13 @@ from edgefuse.stream.config import CameraConfig
 from edgefuse.stream.readers import RawFrame
 from edgefuse.stream.v4l2_device import Agreement, Device, negotiate
 
-__all__ = ["read_v4l2"]
+__all__ = ["lost_between", "read_v4l2"]
 
 _BUFFERS = 4
 """A frame is copied out as soon as it is complete, so they bridge pauses and add no latency."""
 _MOST_DAMAGED = 20
+_MOST_LOST = 10_000
+"""A larger step from one frame's number to the next tells that the driver does not number them."""
 _CLOCK_SLACK_SECONDS = 0.05
 """A time stamp this far outside of the stream, or in the future, is of another clock and is not used."""
 
@@ -47,14 +49,16 @@ def read_v4l2(config: CameraConfig) -> Iterator[RawFrame]:
         agreed = negotiate(device, config)
         with _streaming(device) as buffers:
             since, damaged = time.monotonic(), 0
+            number: int | None = None
             for buffer in _completed(device):
                 now = time.monotonic()
                 image = _copied(buffers[buffer.index], buffer, agreed)
                 device.call(videodev2.QBUF, buffer, "give a buffer back")
                 picture = None if image is None else _picture(image, agreed, config)
                 if picture is not None:
-                    damaged = 0
-                    yield RawFrame(picture, None, _captured(buffer, since, now))
+                    lost = lost_between(number, buffer.sequence, damaged)
+                    damaged, number = 0, buffer.sequence
+                    yield RawFrame(picture, None, _captured(buffer, since, now), lost)
                     continue
                 damaged += 1
                 if damaged > _MOST_DAMAGED:
@@ -157,6 +161,23 @@ def _picture(lines: NDArray[np.uint8], agreed: Agreement, config: CameraConfig) 
         picture = np.asarray(cv2.cvtColor(shaped, agreed.format.to_bgr), np.uint8)
     # A finished picture of a thermal camera that gives nothing but colour.
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8) if config.role == "ir" else picture
+
+
+def lost_between(last: int | None, number: int, damaged: int) -> int:
+    """How many frames a device captured between two that it gave whole.
+
+    Args:
+        last: The driver's number of the earlier one, 32 bits wide; None where there is none.
+        number: That of the later one.
+        damaged: Frames in between that came damaged.
+
+    Returns:
+        Those, and others that found no free buffer.
+    """
+    if last is None:
+        return damaged
+    missing = (number - last - 1) % 2**32
+    return max(damaged, missing) if missing < _MOST_LOST else damaged
 
 
 def _captured(buffer: videodev2.Buffer, since: float, now: float) -> float:

@@ -37,13 +37,17 @@ class UseRing:
 
 @dataclass(frozen=True)
 class FrameReady:
-    """Worker to parent: a slot is yours. ``dropped`` counts all frames that found no free slot."""
+    """Worker to parent: a slot is yours.
+
+    Of the frames since the one before, ``dropped`` found no free slot and ``lost`` never left the device.
+    """
 
     slot: int
     sequence: int
     pts_seconds: float | None
     captured_seconds: float
     dropped: int
+    lost: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class _Handover:
         self._ring: Ring | None = None
         self._free: list[int] = []
         self._sequence = 0
-        self._dropped = 0
+        self._dropped = self._lost = 0
 
     def give(self, image: Image, raw: RawFrame, captured_seconds: float) -> bool:
         """Hand a frame over; False where the parent refuses its layout."""
@@ -84,12 +88,15 @@ class _Handover:
         while self._connection.poll(None if self._wait and not self._free else 0):
             self._free.append(self._connection.recv())
         sequence, self._sequence = self._sequence, self._sequence + 1
+        self._lost += raw.lost
         if not self._free:
             self._dropped += 1
             return True
         slot = self._free.pop()
         ring.write(slot, image)
-        self._connection.send(FrameReady(slot, sequence, raw.pts_seconds, captured_seconds, self._dropped))
+        lacking = self._dropped, self._lost
+        self._dropped = self._lost = 0
+        self._connection.send(FrameReady(slot, sequence, raw.pts_seconds, captured_seconds, *lacking))
         return True
 
     def _renegotiate(self, layout: Layout) -> Ring | None:

@@ -23,6 +23,7 @@ from edgefuse.stream.camera import Camera
 from edgefuse.stream.config import CameraConfig
 from edgefuse.stream.frame import Frame
 from edgefuse.stream.uri import V4L2_FORMATS, parse_uri
+from edgefuse.stream.v4l2 import lost_between
 from edgefuse.stream.v4l2_device import PIXEL_FORMATS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="V4L2 is of Linux")
@@ -361,13 +362,24 @@ def test_a_device_that_cannot_be_opened_says_what_to_do(bus: Bus) -> None:
 
 
 def test_damaged_frames_are_passed_over(bus: Bus, watch: Any, wait_for: WaitFor) -> None:
-    """Those that the driver marks, since packets of them were lost."""
+    """Those that the driver marks, since packets of them were lost; they are counted."""
     pictures = random_counts(120, 160)
     bus.plug("video0", LEPTON, "broken 3", pictures=packed(pictures))
     camera, frames = watch("v4l2:///dev/video0", "ir", "lepton")
     wait_for(lambda: len(frames) > 8)
     camera.close()
     assert {number % 3 for number in numbers_of(frames, pictures)} == {0, 1}
+    status = camera.status()
+    assert status.lost >= (status.frames - 1) // 2 > 0
+
+
+@pytest.mark.parametrize(
+    ("last", "number", "damaged", "lost"),
+    [(None, 7, 0, 0), (7, 8, 0, 0), (7, 10, 0, 2), (7, 10, 1, 2), (2**32 - 1, 1, 0, 1), (0, 0, 0, 0), (0, 0, 3, 3)],
+)
+def test_lost_frames_are_known_by_their_numbers(last: int | None, number: int, damaged: int, lost: int) -> None:
+    """Across the end of 32 bits too; a driver that numbers nothing loses what it damages."""
+    assert lost_between(last, number, damaged) == lost
 
 
 def test_times_are_those_of_the_driver(bus: Bus, watch: Any, wait_for: WaitFor) -> None:
