@@ -169,6 +169,41 @@ def test_int8_quantises_convolutions_and_leaves_transforms(tool: str, tmp_path: 
     assert_close(outputs(converted), outputs(model), "int8")
 
 
+def two_convolutions() -> onnx.ModelProto:
+    """One of 144 products for each value that goes in or out, between two of 2 and 1."""
+    random = np.random.default_rng(2)
+    weights = [
+        numpy_helper.from_array((random.standard_normal(shape) / 17).astype(np.float32), name)
+        for name, shape in (("spread", (32, 2, 1, 1)), ("wide", (32, 32, 3, 3)), ("join", (1, 32, 1, 1)))
+    ]
+    nodes = [
+        helper.make_node("Concat", ["ir", "vis"], ["both"], name="stack", axis=1),
+        helper.make_node("Conv", ["both", "spread"], ["c1"], name="first"),
+        helper.make_node("Relu", ["c1"], ["r1"], name="bend"),
+        helper.make_node("Conv", ["r1", "wide"], ["c2"], name="middle", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["c2", "join"], ["c3"], name="last"),
+        helper.make_node("Sigmoid", ["c3"], ["fused"], name="squash"),
+    ]
+    images = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, HEIGHT, WIDTH]) for name in ("ir", "vis")]
+    output = helper.make_tensor_value_info("fused", TensorProto.FLOAT, [1, 1, HEIGHT, WIDTH])
+    graph = helper.make_graph(nodes, "g", images, [output], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def test_int8_leaves_convolutions_that_are_over_before_their_input_is_quantised(tool: str, tmp_path: Path) -> None:
+    """Where one convolution pays, those that do not keep their precision."""
+    model = two_convolutions()
+    converted = quantised(model, tool, tmp_path)
+    makers = {name: node.op_type for node in converted.graph.node for name in node.output}
+    found = {
+        node.name: [makers.get(name) for name in node.input].count("DequantizeLinear") == 2
+        for node in converted.graph.node
+        if node.op_type == "Conv"
+    }
+    assert found == {"first": False, "middle": True, "last": False}
+    assert_close(outputs(converted), outputs(model), "int8")
+
+
 def test_engines_compute_the_rest_of_int8_in_fp16() -> None:
     """A GPU is no faster in fp32 than in fp16."""
     pytest.importorskip("modelopt.onnx.autocast")
