@@ -191,7 +191,10 @@ def test_what_is_done_survives_ctrl_c(folders: Path, workers: int) -> None:
         for index in range(400):
             (folders / part / f"more{index}.png").write_bytes(image)
     out = folders / "out"
-    command = [sys.executable, "-c", "from edgefuse.cli import main; main()", "eval", "--fused", folders / "max"]
+    # What a shell starts in the background ignores Ctrl-C, and so would all that it starts in turn.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    main = f"{listen}; from edgefuse.cli import main; main()"
+    command = [sys.executable, "-c", main, "eval", "--fused", folders / "max"]
     command += [*_sources(folders), "--convention", "ivifzoo", "--metrics", "VIF", "-o", out, "--workers", workers]
     process = subprocess.Popen(
         [str(part) for part in command],
