@@ -156,6 +156,9 @@ class HostPairs:
 
     def __init__(self, fuser: Fuser) -> None:
         self._fuser = fuser
+        # One frame's memory, given back with its end: the next one then finds it warm, not yet unmapped.
+        self._inputs: list[NDArray[np.float32]] = []
+        self._planes: list[NDArray[np.float32]] = []
 
     def register(
         self,
@@ -169,20 +172,23 @@ class HostPairs:
     ) -> None:
         """Make the network inputs of a pair; see :meth:`DevicePairs.register`."""
         self._vis = vis
-        self._inputs = warp(ir, vis, low=low, high=high, size=size)
+        self._inputs = list(warp(ir, vis, low=low, high=high, size=size))
 
     @property
     def registered(self) -> NDArray[np.float32]:
-        """Infrared in [0, 1], in the geometry of the visible frame.  # [H, W]"""
+        """Infrared in [0, 1], in the geometry of the visible frame, until ``finish``.  # [H, W]"""
         return self._inputs[0][0, 0, : self._vis.shape[0], : self._vis.shape[1]]
 
     def infer(self) -> None:
         """Run the network."""
-        self._plane = self._fuser.runner.infer(*self._inputs)
+        ir, vis = self._inputs
+        self._planes = [self._fuser.runner.infer(ir, vis)]
 
     def finish(self) -> NDArray[np.uint8]:
         """Return the fused frame, in the shape of the visible one."""
-        return self._fuser.finish(self._plane, self._vis)
+        fused = self._fuser.finish(self._planes[0], self._vis)
+        self._inputs, self._planes = [], []
+        return fused
 
 
 class PairFuser:
@@ -247,8 +253,8 @@ class PairFuser:
             marks.append(time.monotonic())
             self._pairs.infer()
             marks.append(time.monotonic())
-            fused = self._pairs.finish()
             registered = self._registered(warp, picture, vis, gain)
+            fused = self._pairs.finish()
         marks.append(time.monotonic())
         stages = {
             name: (after - before) * 1e3 for name, before, after in zip(STAGES[1:], marks, marks[1:], strict=False)
