@@ -19,6 +19,7 @@ from edgefuse.bench.images import network_inputs, sample_pair
 from edgefuse.bench.noise import NoiseMeter
 from edgefuse.bench.quality import OnRow, head, ignore, label
 from edgefuse.bench.summary import summarize
+from edgefuse.runtime import Runner, create_runner
 
 __all__ = ["PEERS", "measure_cost"]
 
@@ -79,9 +80,8 @@ def measure_cost(
     return {**head("bench quality cost"), **about, "rows": rows}
 
 
-def _runner(name: str, imgsz: tuple[int, int], folder: Path) -> Any:
+def _runner(name: str, imgsz: tuple[int, int], folder: Path) -> Runner:
     from edgefuse.export import export
-    from edgefuse.runtime import create_runner
 
     path = Path(name)
     if path.suffix == ".onnx":
