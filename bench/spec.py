@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from edgefuse.errors import UsageError
-from edgefuse.manifest import ArtifactFormat, Precision
+from edgefuse.manifest import PRECISIONS, ArtifactFormat, Precision
 
 __all__ = [
     "PRECISIONS",
@@ -26,7 +26,6 @@ __all__ = [
 
 BenchRuntime = Literal["torch", "torch-compile", "ort", "ort-cuda", "tensorrt", "tensorrt-rtx"]
 RUNTIMES: tuple[BenchRuntime, ...] = get_args(BenchRuntime)
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 SubjectKind = Literal["model", "onnx", "engine"]
 

@@ -13,7 +13,7 @@ from edgefuse.errors import InputError, UsageError
 from edgefuse.images import LARGEST_IMAGE_PIXELS, SMALLEST_SIDE
 from edgefuse.kernels import luminance_bgr, replace_luminance_bgr
 from edgefuse.kernels.warp import PairWarp
-from edgefuse.manifest import Precision
+from edgefuse.manifest import PRECISIONS, Manifest, Precision
 from edgefuse.padding import pad_to, padded_size
 from edgefuse.runtime import Device, DevicePairs, Runner, RuntimeName, create_runner
 from edgefuse.thermal import to_unit, unit_span
@@ -80,9 +80,14 @@ class Fuser:
 
     @property
     def model(self) -> str:
-        """The model and what runs it, as in ``"lite on onnxruntime-cpu"``; without a manifest only the latter."""
+        """The model, its precision and what runs it, as in ``"lite, fp32, on onnxruntime-cpu"``.
+
+        Without a manifest only the last.
+        """
         manifest = self.runner.manifest
-        return self.runner.name if manifest is None else f"{manifest.model} on {self.runner.name}"
+        return (
+            self.runner.name if manifest is None else f"{manifest.model}, {manifest.precision}, on {self.runner.name}"
+        )
 
     @property
     def advice(self) -> str | None:
@@ -205,7 +210,7 @@ def load(
     *,
     device: Device = "cpu",
     runtime: RuntimeName = "auto",
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
     imgsz: tuple[int, int] | None = None,
     trust_engine: bool = False,
 ) -> Fuser:
@@ -215,7 +220,7 @@ def load(
         model: A bundled model's name, or the path of a model file.
         device: Where it runs.
         runtime: What runs it; ``"auto"`` goes by the file.
-        precision: What the model must have been exported in.
+        precision: What the model must have been exported in; None takes it as it is.
         imgsz: Height and width to pad every pair to; None pads each as little as the network needs.
         trust_engine: Run an engine without a matching manifest; an engine is code.
 
@@ -229,12 +234,18 @@ def load(
         MissingDependencyError: The runtime is not installed.
     """
     runner = create_runner(model, runtime=runtime, device=device, trust_engine=trust_engine)
-    found = getattr(getattr(runner, "manifest", None), "precision", precision)
-    if found != precision:
-        raise UsageError(f"{model} is {found}, not {precision}: edgefuse export {model} --precision {precision}")
+    _check_precision(model, runner.manifest, precision)
     runner.activate()
     try:
         return Fuser(runner, imgsz=imgsz)
     except UsageError:
         runner.deactivate()
         raise
+
+
+def _check_precision(model: str | os.PathLike[str], manifest: Manifest | None, precision: Precision | None) -> None:
+    if precision is not None and precision not in PRECISIONS:
+        raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if manifest is not None and precision not in (None, manifest.precision):
+        command = f"edgefuse export {manifest.model} --precision {precision}"
+        raise UsageError(f"{model} is {manifest.precision}, not {precision}: {command}")

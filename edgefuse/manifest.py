@@ -7,11 +7,12 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edgefuse.errors import ArtifactError, TrustError
 
 __all__ = [
+    "PRECISIONS",
     "SCHEMA_VERSION",
     "ArtifactFormat",
     "Manifest",
@@ -26,6 +27,7 @@ SCHEMA_VERSION = 1
 
 ArtifactFormat = Literal["onnx", "ort", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _LARGEST_MANIFEST_BYTES = 4 << 20
 

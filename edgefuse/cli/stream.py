@@ -119,6 +119,7 @@ def stream_command(
             token=preview_token,
             allowed_hosts=preview_host or (),
             palette=colours,
+            device=device,  # type: ignore[arg-type]  # load has checked it
         )
         log(f"preview: {server.url}")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import edgefuse
 from edgefuse.fuser import Fuser
+from edgefuse.manifest import manifest_path
 from edgefuse.padding import padded_size
 
 RNG = np.random.default_rng(0)
@@ -86,11 +88,23 @@ def test_wrong_names_are_usage_errors(average_model: Path) -> None:
         ({"model": "nonsense"}, "unknown model"),
         ({"model": average_model, "device": "tpu"}, "device must be one of cpu, cuda"),
         ({"model": average_model, "runtime": "x"}, "runtime must be one of"),
-        ({"model": average_model, "precision": "fp16"}, "is fp32, not fp16"),
+        ({"model": average_model, "precision": "fp16"}, "is fp32, not fp16: edgefuse export average --precision fp16"),
+        ({"model": average_model, "precision": "fp61"}, "precision must be one of fp32, fp16, bf16, int8, not 'fp61'"),
         ({"model": average_model, "imgsz": (30, 30)}, "multiples of 4"),
     ):
         with pytest.raises(edgefuse.UsageError, match=message):
             edgefuse.load(**arguments)
+
+
+def test_a_model_runs_in_the_precision_it_was_exported_in(average_model: Path, tmp_path: Path) -> None:
+    """Unless one is named: then another is refused."""
+    path = Path(shutil.copy(average_model, tmp_path))
+    text = manifest_path(average_model).read_text().replace('"precision": "fp32"', '"precision": "int8"')
+    manifest_path(path).write_text(text)
+    with edgefuse.load(path) as fuser:
+        assert fuser.model == "average, int8, on onnxruntime-cpu"
+    with edgefuse.load(path, precision="int8"), pytest.raises(edgefuse.UsageError, match="is int8, not fp32"):
+        edgefuse.load(path, precision="fp32")
 
 
 def test_a_corrupted_model_is_refused(tmp_path: Path) -> None:

@@ -153,6 +153,13 @@ def test_the_model_is_switched_while_running(serve: Any, session: Session, avera
     wait_for(lambda: session.frames > seen + 3)
 
 
+def test_a_model_is_switched_on_the_device_of_the_stream(serve: Any, session: Session, average_model: Path) -> None:
+    """A stream on the GPU does not go on, on the CPU; where that fails, the old model stays."""
+    before = session.fuser
+    code, answer = ask(serve(device="cuda"), "/model", body={"model": str(average_model)})
+    assert (code, b"CUDA" in answer, session.fuser is before) == (400, True, True)
+
+
 def test_four_clicked_points_register_the_stream(serve: Any, session: Session, wait_for: Any) -> None:
     """A shift by (3, 2) is found and applied; points on a line are refused."""
     server = serve()

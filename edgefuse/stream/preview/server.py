@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edgefuse.calibrate import from_points
 from edgefuse.errors import EdgeFuseError, InputError, UsageError
 from edgefuse.fuser import load
+from edgefuse.runtime import Device
 from edgefuse.stream.fusing import FusedFrame
 from edgefuse.stream.palettes import Palette, colour, overlay
 from edgefuse.stream.preview.metrics import prometheus
@@ -87,6 +88,7 @@ class PreviewServer:
         allowed_hosts: Names under which the page may be asked for, besides the bound address and this machine's own.
             A page of another site that makes a browser ask here under its own name is refused.
         palette: Of the infrared picture.
+        device: Where models that the page switches to run.
 
     Raises:
         InputError: The address cannot be bound.
@@ -101,8 +103,9 @@ class PreviewServer:
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
         palette: Palette = "white-hot",
+        device: Device = "cpu",
     ) -> None:
-        self.session, self._palette = session, palette
+        self.session, self._palette, self._device = session, palette, device
         self.token = token or (None if _is_loopback(host) else secrets.token_urlsafe(24))
         self.allowed_hosts = {"127.0.0.1", "localhost", "::1", host.lower(), *(name.lower() for name in allowed_hosts)}
         try:
@@ -132,11 +135,11 @@ class PreviewServer:
         return data
 
     def switch_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Go on with another model: ``{"model": …, "precision": …}``."""
-        model, precision = request.get("model"), request.get("precision", "fp32")
-        if not isinstance(model, str) or not isinstance(precision, str):
-            raise UsageError("model and precision must be texts")
-        self.session.exchange(load(model, precision=precision))  # type: ignore[arg-type]  # load names what is allowed
+        """Go on with another model on the same device: ``{"model": NAME or FILE}``."""
+        model = request.get("model")
+        if not isinstance(model, str):
+            raise UsageError("model must be a text")
+        self.session.exchange(load(model, device=self._device))
         return {"model": self.session.fuser.model}
 
     def calibrate(self, request: dict[str, Any]) -> dict[str, Any]:
