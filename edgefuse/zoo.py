@@ -18,6 +18,7 @@ __all__ = [
     "artifact",
     "bundled",
     "cache_folder",
+    "cache_root",
     "installed",
     "known_manifest",
     "manifests",
@@ -62,19 +63,19 @@ def installed() -> dict[str, Path]:
     return {**pulled, **bundled()}
 
 
-def cache_folder(manifest: Manifest) -> Path:
-    """Where the files of a model go that are fetched: a folder for each content, so that an update finds no old file.
-
-    The place is ``$EDGEFUSE_CACHE``, or the user's cache folder as the operating system has it.
-    """
+def cache_root() -> Path:
+    """Where everything goes that can be fetched or made again: ``$EDGEFUSE_CACHE``, or the user's cache folder."""
     chosen = os.environ.get("EDGEFUSE_CACHE")
     if chosen:
-        root = Path(chosen)
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "edgefuse"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgefuse"
-    return root / "models" / f"{Path(manifest.file).stem}-{manifest.sha256[:12]}"
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "edgefuse"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgefuse"
+
+
+def cache_folder(manifest: Manifest) -> Path:
+    """Where the files of a fetched model go: a folder for each content, so that an update finds no old file."""
+    return cache_root() / "models" / f"{Path(manifest.file).stem}-{manifest.sha256[:12]}"
 
 
 def weights(name: str) -> Path | None:

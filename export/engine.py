@@ -105,7 +105,7 @@ def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Pro
     library = import_library(options.kind)
     targets = _choose_targets(library, options)
     log = LibraryLog(library)
-    builder = library.Builder(log.logger)
+    builder = log.create(library.Builder)
     if builder is None:
         raise ArtifactError(f"{options.kind} cannot start a builder: {log.reason('no GPU or driver')}")
     network = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

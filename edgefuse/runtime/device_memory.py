@@ -190,10 +190,13 @@ class CapturedWork:
         _check(self._driver, self._driver.cuStreamBeginCapture_v2(self._stream, _THREAD_LOCAL))
         try:
             enqueue()
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C too must not leave the stream capturing
             self._end_capture()
             self.close()
-            raise CudaError(f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
+            if not isinstance(error, Exception):
+                raise
+            text = (str(error).splitlines() or ["no reason given"])[0]
+            raise CudaError(f"{type(error).__name__}: {text}") from error
         try:
             _check(self._driver, self._end_capture())
             created = self._driver.cuGraphInstantiateWithFlags(

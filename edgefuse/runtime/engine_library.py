@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import itertools
+from collections import deque
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Literal, get_args
 
@@ -47,30 +51,64 @@ def library_targets(library: Any) -> tuple[str, ...]:
 
 
 class LibraryLog:
-    """Collects a library's errors instead of printing them.
+    """What a library complains about from now on, instead of its printing it.
 
     Args:
         library: ``tensorrt`` or ``tensorrt_rtx``.
     """
 
     def __init__(self, library: Any) -> None:
-        messages: list[str] = []
+        self.logger, self._complaints, self._numbers = _logger(library)
+        self.forget()
 
-        class Logger(library.ILogger):  # type: ignore[misc]
-            """Receives every message of the library."""
+    def forget(self) -> None:
+        """Leave out what was said so far: it is not the reason of what comes."""
+        self._first = next(self._numbers)
 
-            def __init__(self) -> None:
-                library.ILogger.__init__(self)
+    def create(self, factory: Callable[[Any], Any]) -> Any:
+        """Make a builder or a runtime.
 
-            def log(self, severity: Any, message: str) -> None:
-                """Keep errors, drop the rest."""
-                if severity <= library.ILogger.Severity.ERROR:
-                    messages.append(message.strip())
+        Args:
+            factory: Takes the logger.
 
-        self.messages = messages
-        self.logger = Logger()
+        Returns:
+            What it makes, or None where the library refuses: its bindings raise that as a TypeError without a reason.
+        """
+        try:
+            return factory(self.logger)
+        except TypeError:
+            return None
 
     def reason(self, otherwise: str) -> str:
-        """The first error in one line."""
-        lines = [line.strip() for message in self.messages for line in message.splitlines() if line.strip()]
+        """The first complaint in one line.
+
+        Args:
+            otherwise: What to say where there is none.
+        """
+        texts = [text for number, text in tuple(self._complaints) if number >= self._first]
+        lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
         return lines[0] if lines else otherwise
+
+
+@functools.cache
+def _logger(library: Any) -> tuple[Any, deque[tuple[int, str]], itertools.count[int]]:
+    """A library's logger, its last errors, numbered, and the numbers.
+
+    There is one for all builders and engines, kept for good: the library holds a single pointer to a logger, that of
+    the first of them, and goes on using it when that one is gone. It may be called from threads of the library.
+    """
+    complaints: deque[tuple[int, str]] = deque(maxlen=64)
+    numbers = itertools.count()
+
+    class Logger(library.ILogger):  # type: ignore[misc]
+        """Receives every message of the library."""
+
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            """Keep errors, drop the rest."""
+            if severity <= library.ILogger.Severity.ERROR:
+                complaints.append((next(numbers), message))
+
+    return Logger(), complaints, numbers

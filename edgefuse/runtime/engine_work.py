@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgefuse.errors import EdgeFuseError
+from edgefuse.errors import ArtifactError, EdgeFuseError
 from edgefuse.runtime.device_memory import CapturedWork, Device, StagedTensor
 from edgefuse.runtime.tensorrt_engine import LoadedEngine
 
@@ -56,9 +57,18 @@ class RepeatedWork:
 
     def forget(self) -> None:
         """Drop the graph, which holds sizes and addresses: they change."""
-        if self._graph is not None:
-            self._graph.close()
-        self._graph = None
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.close()
+
+    def close(self) -> None:
+        """Drop the graph and the work: it can be run no more, and holds nothing that the GPU's memory hangs on."""
+        self.forget()
+        self._enqueue, self._stream = _refuse, None
+
+
+def _refuse() -> None:
+    raise ArtifactError("the runner of these frames is not active any more; activate it and take its new pairs")
 
 
 class EngineWork:
@@ -144,9 +154,12 @@ class EngineWork:
         self.output.download(self.stream)
 
     def close(self) -> None:
-        """Wait for what is under way, then free it all."""
+        """Wait for what is under way, then free it all. Nothing can be done with it afterwards."""
+        with contextlib.suppress(Exception):  # a GPU that failed has said so, and its memory is freed all the same
+            self.stream.synchronize()
         for work in self._repeated:
-            work.forget()
-        self.stream.synchronize()
+            work.close()
         for tensor in self._tensors():
             tensor.free()
+        self._engine.close()
+        del self.stream  # here, where the context is current

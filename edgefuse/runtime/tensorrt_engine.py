@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from edgefuse.errors import ArtifactError, InputError
 from edgefuse.runtime.device_memory import Gpu
 from edgefuse.runtime.engine_file import EngineFile, rebuild_command
 from edgefuse.runtime.engine_library import EngineKind, LibraryLog
+from edgefuse.runtime.runtime_cache import RuntimeCache, cache_path
 
 __all__ = ["EngineTensor", "LoadedEngine", "refuse_other_gpu"]
 
@@ -66,29 +69,46 @@ class LoadedEngine:
     def __init__(self, library: Any, kind: EngineKind, file: EngineFile, gpu: Gpu) -> None:
         self._library, self._kind, self._path = library, kind, file.path
         self._log = LibraryLog(library)
-        self._runtime = library.Runtime(self._log.logger)
+        self._context: Any = None
+        self._cache: RuntimeCache | None = None
+        self._engine: Any = None
+        self._runtime = self._log.create(library.Runtime)
+        try:
+            self._load(file, gpu)
+            self.inputs = self._describe_all(library.TensorIOMode.INPUT)
+            self.outputs = self._describe_all(library.TensorIOMode.OUTPUT)
+            self._check_signature()
+        except Exception:
+            self._free()
+            raise
+
+    def _load(self, file: EngineFile, gpu: Gpu) -> None:
+        library, kind = self._library, self._kind
+        if self._runtime is None:
+            here = f"{kind} {library.__version__} does not start on {gpu.name}, driver for CUDA {gpu.cuda}"
+            raise ArtifactError(f"{here} ({self._log.reason('no reason given')}): a newer driver may help")
         if file.manifest is not None and file.manifest.builder.get("version_compatible") == "yes":
             # Such an engine brings its own runtime as code. The manifest says that it was exported so, and matches.
             self._runtime.engine_host_code_allowed = True
         self._engine = self._runtime.deserialize_cuda_engine(file.content)
         if self._engine is None:
             raise ArtifactError(_complaint(library, kind, file, gpu, self._log.reason("no reason given")))
-        self._context = self._create_context()
+        self._context = self._create_context(cache_path(file, gpu, library.__version__))
         if self._context is None:
             raise ArtifactError(f"{file.path}: no memory to run it ({self._log.reason('no reason given')})")
-        tensors = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
-        modes = {name: self._engine.get_tensor_mode(name) for name in tensors}
-        self.inputs = [self._describe(name) for name in tensors if modes[name] == library.TensorIOMode.INPUT]
-        self.outputs = [self._describe(name) for name in tensors if modes[name] == library.TensorIOMode.OUTPUT]
-        self._check_signature()
 
-    def _create_context(self) -> Any:
-        """The context; TensorRT-RTX captures CUDA graphs itself where it is told to."""
+    def _create_context(self, kernels: Path) -> Any:
+        """The context; TensorRT-RTX captures CUDA graphs itself where it is told to, and compiles its kernels here."""
         if self._kind != "tensorrt-rtx":
             return self._engine.create_execution_context()
         config = self._engine.create_runtime_config()
+        self._cache = RuntimeCache(config, kernels)
         config.cuda_graph_strategy = self._library.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         return self._engine.create_execution_context(config)
+
+    def _describe_all(self, mode: Any) -> list[EngineTensor]:
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        return [self._describe(name) for name in names if self._engine.get_tensor_mode(name) == mode]
 
     def _describe(self, name: str) -> EngineTensor:
         known = self._library.DataType
@@ -96,6 +116,8 @@ class LoadedEngine:
         found = self._engine.get_tensor_dtype(name)
         if found not in types:
             raise ArtifactError(f"{self._path}: {name} is {found}; float and half inputs and outputs are supported")
+        if self._engine.get_tensor_vectorized_dim(name) != -1:  # padded channels: it would not fit its memory
+            raise ArtifactError(f"{self._path}: {name} is stored in vectors of channels; export it with plain tensors")
         shape = tuple(self._engine.get_tensor_shape(name))
         is_input = self._engine.get_tensor_mode(name) == self._library.TensorIOMode.INPUT
         ranges = []
@@ -126,13 +148,12 @@ class LoadedEngine:
         profile = self.inputs[0].profile_of(shape)
         if profile is None or profile != self.inputs[1].profile_of(shape):
             raise InputError(f"{self._path}: takes {self._accepted()}, not {'x'.join(map(str, shape))}; export it anew")
-        if not self.inputs[0].ranges:
-            return
-        if profile != self._context.active_optimization_profile:
-            self._require(self._context.set_optimization_profile_async(profile, stream.handle), "profile")
+        free = [tensor.name for tensor in self.inputs if tensor.ranges]
+        if free and profile != self._context.active_optimization_profile:
+            self._call("profile", self._context.set_optimization_profile_async, profile, stream.handle)
             stream.synchronize()
-        for tensor in self.inputs:
-            self._require(self._context.set_input_shape(tensor.name, shape), "shape")
+        for name in free:
+            self._call("shape", self._context.set_input_shape, name, shape)
         if tuple(self._context.get_tensor_shape(self.outputs[0].name)) != shape:
             raise ArtifactError(f"{self._path}: its output is not of the inputs' shape, as a fused image is")
 
@@ -143,7 +164,7 @@ class LoadedEngine:
 
     def bind(self, name: str, address: int) -> None:
         """Say where on the GPU a tensor lies."""
-        self._require(self._context.set_tensor_address(name, address), "address")
+        self._call("address", self._context.set_tensor_address, name, address)
 
     def enqueue(self, stream: Any) -> None:
         """Enqueue one inference.
@@ -151,9 +172,30 @@ class LoadedEngine:
         Raises:
             ArtifactError: The library refuses; the message is its own.
         """
-        self._require(self._context.execute_async_v3(stream.handle), "inference")
+        self._call("inference", self._context.execute_async_v3, stream.handle)
+        if self._cache is not None and not self._cache.is_saved:
+            self._cache.save()  # now that all kernels of a first frame are compiled, and while the GPU works on it
 
-    def _require(self, done: bool, what: str) -> None:
+    def close(self) -> None:
+        """Free it, and keep what was compiled for it."""
+        if self._cache is not None:
+            self._cache.save()  # with what was compiled beside the frames
+        self._free()
+
+    def _free(self) -> None:
+        """Let go of each thing before what it uses.
+
+        Left to the garbage collector, the context and the weights would stay on the GPU until that runs, and go in
+        whichever thread it runs in.
+        """
+        self._context = self._cache = self._engine = self._runtime = None
+
+    def _call(self, what: str, function: Callable[..., bool], *arguments: Any) -> None:
+        self._log.forget()
+        try:
+            done = function(*arguments)
+        except RuntimeError:  # what some of the bindings make of a False
+            done = False
         if not done:
             raise ArtifactError(
                 f"{self._path}: {self._kind} refuses the {what} ({self._log.reason('no reason given')})"

@@ -102,12 +102,12 @@ class TensorRtRunner(Runner):
 
     def deactivate(self) -> None:
         """Free the engine and its memory."""
-        if self._work is None or self._device is None:
+        work, device, pairs = self._work, self._device, self.pairs
+        if work is None or device is None:
             return
-        if self.pairs is not None:
-            self.pairs.close()
-        with self._device:
-            self._work.close()
-            self._work = None
-        self._device = self.pairs = self.frame_path = None
+        self._work = self._device = self.pairs = self.frame_path = None
         self.captured = False
+        with device:
+            if pairs is not None:
+                pairs.close()
+            work.close()

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from edgefuse.export import engine as building
-from edgefuse.runtime import engine_library, tensorrt_engine
+from edgefuse.runtime import engine_library, runtime_cache, tensorrt_engine
 
 # Names that record_tensorrt_api.py found in the bindings of each release.
 RELEASES = {
@@ -55,6 +55,7 @@ CLASS_OF: dict[ModuleType, dict[str, str]] = {
         **SAME,
     },
     engine_library: {"library": "module", **SAME},
+    runtime_cache: {"config": "IRuntimeConfig", "_cache": "IRuntimeCache"},
 }
 # What TensorRT-RTX alone is asked for.
 RTX_ONLY = {
@@ -62,7 +63,11 @@ RTX_ONLY = {
     ("ICudaEngine", "create_runtime_config"),
     ("IBuilderConfig", "num_compute_capabilities"),
     ("IBuilderConfig", "set_compute_capability"),
+    ("IRuntimeCache", "deserialize"),
+    ("IRuntimeCache", "serialize"),
+    ("IRuntimeConfig", "create_runtime_cache"),
     ("IRuntimeConfig", "cuda_graph_strategy"),
+    ("IRuntimeConfig", "set_runtime_cache"),
     ("module", "ComputeCapability"),
     ("module", "CudaGraphStrategy"),
 }

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ class PretendGpu:
     def __init__(self, driver: ctypes.CDLL) -> None:
         self.driver = driver
         self.engines: dict[bytes, dict[str, Any]] = {}
-        self.errors: list[str] = []
+        self.starts = True
+        self.loads: list[bool] = []
+        self.outlived: list[str] = []
 
     def count(self, what: str) -> int:
         """How many allocations or launches there were, or allocations and graphs there are."""
@@ -55,8 +58,8 @@ class PretendGpu:
 
 
 @pytest.fixture
-def gpu(pretend_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
-    """A GPU of compute capability 8.6 with pycuda and TensorRT 10.3, and without the CUDA library."""
+def gpu(pretend_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[PretendGpu]:
+    """A GPU of compute capability 8.6 with pycuda, TensorRT 10.3 and TensorRT-RTX, and without the CUDA library."""
     machine = PretendGpu(pretend_driver)
     # On a machine with a real GPU, the installed library would run there, on memory of this one.
     use_cuda_library(monkeypatch, None)
@@ -67,6 +70,8 @@ def gpu(pretend_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", package.driver)
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt(machine))
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", tensorrt_rtx(machine))
+    monkeypatch.setenv("EDGEFUSE_CACHE", str(tmp_path / "cache"))
     device_memory.open_device.cache_clear()
     depth = pretend_driver.pretend_depth()
     yield machine
@@ -196,13 +201,19 @@ def tensorrt(machine: PretendGpu) -> types.ModuleType:
             raise NotImplementedError
 
     class Context:
-        def __init__(self, engine: Engine) -> None:
-            self.engine = engine
+        def __init__(self, engine: Engine, config: Any = None) -> None:
+            self.engine, self.config = engine, config  # which it keeps, as the bindings have it
             self.addresses: dict[str, int] = {}
             self.shape = engine.inputs
             self.active_optimization_profile = 0
 
+        def __del__(self) -> None:
+            if self.config is not None and self.config.cache is not None and self.config.cache() is None:
+                machine.outlived.append("a context outlived its runtime cache")
+
         def set_optimization_profile_async(self, index: int, _stream: int) -> bool:
+            if self.engine.description.get("keeps profile"):
+                raise RuntimeError("Error in set optimization profile async.")
             self.active_optimization_profile = index
             return True
 
@@ -212,7 +223,8 @@ def tensorrt(machine: PretendGpu) -> types.ModuleType:
             return all(low <= side <= high for low, side, high in zip(smallest, shape, largest, strict=True))
 
         def get_tensor_shape(self, _name: str) -> tuple[int, ...]:
-            return self.shape
+            shape: tuple[int, ...] = self.engine.description.get("output", self.shape)
+            return shape
 
         def set_tensor_address(self, name: str, address: int) -> bool:
             self.addresses[name] = address
@@ -220,9 +232,10 @@ def tensorrt(machine: PretendGpu) -> types.ModuleType:
 
         def execute_async_v3(self, stream: int) -> bool:
             if self.engine.description.get("fails"):
-                machine.errors[:] = ["kernel failed"]
-                self.engine.logger.log(ILogger.Severity.ERROR, "kernel failed")
+                self.engine.logger.log(ILogger.Severity.ERROR, self.engine.description["fails"])
                 return False
+            if self.config is not None and self.config.cache is not None:
+                self.config.cache().kernels.add("x".join(map(str, self.shape)))
             addresses = [ctypes.c_ulonglong(self.addresses[name]) for name in ("ir", "vis", "fused")]
             count = ctypes.c_size_t(int(np.prod(self.shape)))
             return machine.driver.pretend_average(ctypes.c_void_p(stream), *addresses, count) == 0
@@ -248,14 +261,23 @@ def tensorrt(machine: PretendGpu) -> types.ModuleType:
         def get_tensor_shape(self, _name: str) -> tuple[int, ...]:
             return self.inputs
 
+        def get_tensor_vectorized_dim(self, _name: str) -> int:
+            return int(self.description.get("vectorized", -1))
+
         def get_tensor_profile_shape(self, _name: str, index: int) -> list[tuple[int, ...]]:
             return list(self.profiles[index])
 
-        def create_execution_context(self) -> Context:
-            return Context(self)
+        def create_execution_context(self, config: Any = None) -> Context:
+            return Context(self, config)
+
+        def create_runtime_config(self) -> Any:
+            return module.RuntimeConfig()
 
     class Runtime:
         def __init__(self, logger: ILogger) -> None:
+            if not machine.starts:
+                logger.log(ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
+                raise TypeError("pybind11::init(): factory function returned nullptr")
             self.logger = logger
 
         def deserialize_cuda_engine(self, content: bytes) -> Engine | None:
@@ -271,6 +293,45 @@ def tensorrt(machine: PretendGpu) -> types.ModuleType:
         TensorIOMode=types.SimpleNamespace(INPUT="input", OUTPUT="output"),
         __version__="10.3.0",
     )
+    return module
+
+
+def tensorrt_rtx(machine: PretendGpu) -> types.ModuleType:
+    """The same of ``tensorrt_rtx``, whose contexts compile a kernel for every size that they run at."""
+    module = tensorrt(machine)
+
+    class RuntimeCache:
+        """Refuses what another GPU, driver or release wrote, and all without a context."""
+
+        def __init__(self) -> None:
+            self.kernels: set[str] = set()
+
+        def serialize(self) -> memoryview:
+            assert machine.driver.pretend_depth() > 0
+            return memoryview(" ".join(["pretended", *sorted(self.kernels)]).encode())
+
+        def deserialize(self, blob: bytes) -> bool:
+            assert machine.driver.pretend_depth() > 0
+            machine.loads.append(blob.startswith(b"pretended"))
+            if machine.loads[-1]:
+                self.kernels.update(blob.decode().split()[1:])
+            return machine.loads[-1]
+
+    class RuntimeConfig:
+        """Holds no reference to the cache: who made it has to."""
+
+        cache: weakref.ref[RuntimeCache] | None = None
+        cuda_graph_strategy: str = "disabled"
+
+        def create_runtime_cache(self) -> RuntimeCache:
+            return RuntimeCache()
+
+        def set_runtime_cache(self, cache: RuntimeCache) -> bool:
+            self.cache = weakref.ref(cache)
+            return True
+
+    strategies = types.SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+    vars(module).update(RuntimeConfig=RuntimeConfig, CudaGraphStrategy=strategies, __version__="1.7.1")
     return module
 
 

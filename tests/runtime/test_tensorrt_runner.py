@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,40 @@ def test_it_starts_again_after_it_was_stopped(average: TensorRtRunner) -> None:
             average.infer(ir, vis)
 
 
+def test_the_engine_is_freed_when_it_is_stopped(average: TensorRtRunner) -> None:
+    """Its weights and its scratch memory at once, not when the garbage collector comes by."""
+    gc.disable()
+    try:
+        average.activate()
+        average.infer(*pair())
+        assert average._work is not None
+        held = [weakref.ref(one) for one in (average._work, average._work._engine._context, average._work.stream)]
+        average.deactivate()
+        assert [one() for one in held] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_a_gpu_that_failed_is_left_without_a_second_error(
+    average: TensorRtRunner, gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error that says why is the one that is seen, and memory is given back as far as it can be."""
+    import pycuda.driver
+
+    live = gpu.count("live")
+
+    def fail(_: Any) -> None:
+        raise pycuda.driver.Error("cuStreamSynchronize failed: an illegal memory access was encountered")
+
+    average.activate()
+    monkeypatch.setattr(pycuda.driver.Stream, "synchronize", fail)
+    with pytest.raises(ArtifactError, match="illegal memory access"):
+        average.infer(*pair())
+    average.deactivate()
+    average.deactivate()
+    assert gpu.count("live") == live
+
+
 def test_free_sizes_share_one_allocation(gpu: Any, write_engine: Any) -> None:
     """Each change of size makes a new graph on the old memory."""
     gpu.engines[b"ftrt free"] = FREE
@@ -110,12 +146,82 @@ def test_a_refused_capture_is_said_once(average: TensorRtRunner, gpu: Any, caplo
     ]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), AssertionError()])
+def test_a_capture_that_is_broken_off_leaves_the_stream_usable(average: TensorRtRunner, error: BaseException) -> None:
+    """By Ctrl-C, or by an error that says nothing."""
+    ir, vis = pair()
+    with average:
+        assert average._work is not None
+        enqueue, calls = average._work._engine.enqueue, iter(range(2))
+
+        def fail(stream: Any) -> None:
+            if next(calls, None) == 1:
+                raise error
+            enqueue(stream)
+
+        average._work._engine.enqueue = fail  # type: ignore[method-assign]
+        if isinstance(error, Exception):
+            average.infer(ir, vis)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                average.infer(ir, vis)
+        np.testing.assert_array_equal(average.infer(ir, vis), 0.5 * (ir + vis))
+
+
 def test_a_refused_inference_is_one_line(gpu: Any, write_engine: Any) -> None:
     """In the library's words."""
-    gpu.engines[b"ftrt bad"] = {"fails": True}
+    gpu.engines[b"ftrt bad"] = {"fails": "kernel failed"}
     with (
         TensorRtRunner(write_engine(b"ftrt bad"), kind="tensorrt") as runner,
         pytest.raises(ArtifactError, match=r"average\.plan: tensorrt refuses the inference \(kernel failed\)$"),
+    ):
+        runner.infer(*pair())
+
+
+def test_each_failure_has_its_own_reason(gpu: Any, write_engine: Any) -> None:
+    """Not that of the first; and one of another engine, whose logger the library holds, is not lost with it."""
+    engines = {name: {"fails": f"{name} failed"} for name in ("one", "two")}
+    runners = []
+    for name, description in engines.items():
+        gpu.engines[f"ftrt {name}".encode()] = description
+        runners.append(TensorRtRunner(write_engine(f"ftrt {name}".encode(), name=f"{name}.plan"), kind="tensorrt"))
+        runners[-1].activate()
+    for name, reason in (("one", "one failed"), ("one", "again"), ("two", "two failed")):
+        engines[name]["fails"] = reason
+        with pytest.raises(ArtifactError, match=rf"\({reason}\)$"):
+            runners[name == "two"].infer(*pair())
+    loggers = {id(runner._work._engine._log.logger) for runner in runners if runner._work is not None}
+    assert len(loggers) == 1
+    for runner in runners:
+        runner.deactivate()
+
+
+def test_a_library_that_does_not_start_is_one_line(gpu: Any, write_engine: Any) -> None:
+    """With what it logs: what its bindings raise has no reason in it."""
+    gpu.starts = False
+    with pytest.raises(
+        ArtifactError, match=r"^tensorrt 10\.3\.0 does not start on .*error: 35\): a newer driver may help$"
+    ):
+        TensorRtRunner(write_engine(), kind="tensorrt").activate()
+
+
+def test_a_refused_profile_is_one_line(gpu: Any, write_engine: Any) -> None:
+    """Its bindings raise that."""
+    small, large = ((1, 1, 8, 8),) * 3, ((1, 1, 32, 32),) * 3
+    gpu.engines[b"ftrt two"] = {"shape": (1, 1, -1, -1), "profiles": [small, large], "keeps profile": True}
+    with TensorRtRunner(write_engine(b"ftrt two", imgsz=None), kind="tensorrt") as runner:
+        runner.infer(*pair(8, 8))
+        with pytest.raises(ArtifactError, match=r"tensorrt refuses the profile \(no reason given\)$"):
+            runner.infer(*pair(32, 32))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 16, 16), (1, 1, -1, -1)])
+def test_an_output_of_another_size_is_refused(gpu: Any, write_engine: Any, shape: tuple[int, ...]) -> None:
+    """Whether the size is free or not: it would be written beyond the memory that it gets."""
+    gpu.engines[b"ftrt large"] = {**FREE, "shape": shape, "output": (1, 1, 32, 32)}
+    with (
+        TensorRtRunner(write_engine(b"ftrt large", imgsz=None), kind="tensorrt") as runner,
+        pytest.raises(ArtifactError, match="not of the inputs' shape"),
     ):
         runner.infer(*pair())
 
@@ -169,10 +275,11 @@ def test_another_gpu_is_refused_before_the_engine_is_touched(
         ({"shape": (1, 3, 16, 16)}, "needs inputs ir, vis and one output"),
         ({"names": ["ir", "fused"]}, "needs inputs ir, vis and one output"),
         ({"dtype": "int8"}, "float and half inputs"),
+        ({"vectorized": 1}, "vectors of channels"),
     ],
 )
 def test_engines_of_other_networks_are_refused(gpu: Any, write_engine: Any, engine: Any, message: str) -> None:
-    """Three channels, one input, or another type."""
+    """Three channels, one input, another type or another layout."""
     gpu.engines[b"ftrt other"] = engine
     with pytest.raises(ArtifactError, match=message):
         TensorRtRunner(write_engine(b"ftrt other"), kind="tensorrt").activate()
@@ -206,7 +313,7 @@ def test_an_engine_without_a_matching_manifest_is_refused(
 def test_what_was_checked_is_what_is_loaded(gpu: Any, write_engine: Any) -> None:
     """A file exchanged after the check is not read again; one exchanged between two activations is refused."""
     gpu.engines[b"ftrt engine"] = {}
-    gpu.engines[b"ftrt swapped"] = {"fails": True}
+    gpu.engines[b"ftrt swapped"] = {"fails": "kernel failed"}
     runner = TensorRtRunner(write_engine(), kind="tensorrt")
     runner.path.write_bytes(b"ftrt swapped")
     with runner:
