@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from edgefuse.calibrate import Calibration
-from edgefuse.errors import InputError, MissingDependencyError, UsageError
+from edgefuse.errors import EdgeFuseError, InputError, MissingDependencyError, UsageError
 from edgefuse.fuser import Fuser
 from edgefuse.stream.agc import ThermalAgc
 from edgefuse.stream.camera import Camera, CameraState
@@ -145,7 +147,19 @@ class Session:
         self._stop.set()
 
     def exchange(self, fuser: Fuser) -> None:
-        """Go on with another model, from the next picture on."""
+        """Go on with another model, from the next picture on.
+
+        Raises:
+            EdgeFuseError: It cannot fuse pictures of this size; it is closed, and the stream goes on with the old one.
+        """
+        latest = self.latest
+        try:
+            if latest is not None:
+                blank = np.zeros((1, 1, *fuser.input_size(*latest.fused.shape[:2])), np.float32)
+                fuser.runner.infer(blank, blank)
+        except EdgeFuseError:
+            fuser.close()
+            raise
         old, self.fuser = self._pair_fuser.exchange(fuser), fuser
         old.close()
 

@@ -20,6 +20,7 @@ import pytest
 
 from edgefuse.errors import UsageError
 from edgefuse.fuser import load
+from edgefuse.manifest import manifest_path
 from edgefuse.stream.config import CameraConfig, PairConfig
 from edgefuse.stream.preview import PreviewServer, parse_address
 from edgefuse.stream.session import Session
@@ -158,6 +159,19 @@ def test_a_model_is_switched_on_the_device_of_the_stream(serve: Any, session: Se
     before = session.fuser
     code, answer = ask(serve(device="cuda"), "/model", body={"model": str(average_model)})
     assert (code, b"CUDA" in answer, session.fuser is before) == (400, True, True)
+
+
+def test_a_model_for_smaller_pictures_does_not_end_the_stream(
+    serve: Any, session: Session, average_model: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    """It is tried on this stream's size before it takes over, and refused with the way out."""
+    before, small = session.fuser, Path(shutil.copy(average_model, tmp_path))
+    manifest = json.loads(manifest_path(average_model).read_text()) | {"imgsz": [16, 32]}
+    manifest_path(small).write_text(json.dumps(manifest))
+    code, answer = ask(serve(), "/model", body={"model": str(small)})
+    assert (code, b"64x48, the model takes at most 32x16" in answer, session.fuser is before) == (400, True, True)
+    seen = session.frames
+    wait_for(lambda: session.frames > seen + 3)
 
 
 def test_four_clicked_points_register_the_stream(serve: Any, session: Session, wait_for: Any) -> None:
