@@ -38,7 +38,7 @@ class FusedFrame:
         registered: Infrared in [0, 1], in the geometry of the visible frame, or what makes it: where the GPU registered
             the frames it is there alone.  # [H, W]
         number: Number of the fused picture, from 0.
-        stage_ms: Duration of each stage of ``STAGES``.
+        stage_ms: Duration of each stage of ``STAGES`` that it has.
         rate_hz: Frames a second of the visible camera, as far as known.
     """
 
@@ -198,10 +198,11 @@ class PairFuser:
         fuser: The model.
         agc: Gain control.
         registration: Geometry.
+        live: Frames are fused soon after their capture; those of a recording have no stages ``pair`` and ``total``.
     """
 
-    def __init__(self, fuser: Fuser, *, agc: ThermalAgc, registration: Registration) -> None:
-        self._agc, self.registration = agc, registration
+    def __init__(self, fuser: Fuser, *, agc: ThermalAgc, registration: Registration, live: bool = True) -> None:
+        self._agc, self.registration, self._live = agc, registration, live
         self._fuser, self._pairs = fuser, _pairs_of(fuser)
         self._lock = threading.Lock()
         self._number = 0
@@ -259,8 +260,9 @@ class PairFuser:
         stages = {
             name: (after - before) * 1e3 for name, before, after in zip(STAGES[1:], marks, marks[1:], strict=False)
         }
-        stages["pair"] = (marks[0] - pair.vis.captured_seconds) * 1e3
-        stages["total"] = (marks[-1] - pair.vis.captured_seconds) * 1e3
+        if self._live:
+            stages["pair"] = (marks[0] - pair.vis.captured_seconds) * 1e3
+            stages["total"] = (marks[-1] - pair.vis.captured_seconds) * 1e3
         number, self._number = self._number, self._number + 1
         return FusedFrame(pair, fused, registered, number, stages, rate_hz)
 

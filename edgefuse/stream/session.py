@@ -99,6 +99,7 @@ class Session:
             fuser,
             agc=agc or ThermalAgc(profile=pair.ir.profile),
             registration=Registration(calibration, resize=self.options.resize_ir),
+            live=pair.vis.uri.kind != "recording",
         )
         self._pairer = Pairer(
             max_skew_seconds=pair.max_skew_seconds,
@@ -271,7 +272,7 @@ class Session:
             "ir_age_ms": None if latest is None else latest.pair.ir_age_seconds * 1e3,
             "ir_held": None if latest is None else latest.pair.held,
             "spot_celsius": self._spot(latest),
-            "latency_ms": None if latest is None else latest.stage_ms["total"],
+            "latency_ms": None if latest is None else latest.stage_ms.get("total"),
             "stages": {name: histogram.summary() for name, histogram in self._stages.items()},
             "drops": dict(drops),
             "drops_after_warmup": warm,
