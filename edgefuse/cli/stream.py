@@ -180,14 +180,29 @@ def _run(session: Session, *, as_json: bool) -> None:
 
 
 def _tell_trouble(status: dict[str, Any], told: dict[str, str]) -> None:
-    """A line for what stops a camera, once, and one for its return; it is tried again all the time."""
+    """A line for what stops a camera or an output, once, and one for its return."""
     for role, camera in status["cameras"].items():
         if camera["state"] in ("running", "held"):
-            if told.pop(role, None):
-                log(f"{role} {camera['source']}: it is back")
-        elif camera["error"] and told.get(role) != camera["error"]:
-            told[role] = camera["error"]
-            log(f"{camera['error']}; trying again", style="yellow")
+            _tell_return(f"{role} {camera['source']}", told)
+        elif camera["error"]:
+            _tell_once(f"{role} {camera['source']}", f"{camera['error']}; trying again", told)
+    for item in status["outputs"]:
+        if item["error"] is None:
+            _tell_return(f"output {item['name']}", told)
+        else:
+            error = item["error"].removeprefix(f"{item['name']}: ")
+            _tell_once(f"output {item['name']}", f"output {item['name']}: {error}", told)
+
+
+def _tell_once(name: str, line: str, told: dict[str, str]) -> None:
+    if told.get(name) != line:
+        told[name] = line
+        log(line, style="yellow")
+
+
+def _tell_return(name: str, told: dict[str, str]) -> None:
+    if told.pop(name, None):
+        log(f"{name}: it is back")
 
 
 @contextmanager

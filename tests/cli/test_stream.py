@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +160,23 @@ def _runs(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def test_an_output_that_cannot_be_reached_is_told_while_the_stream_runs(
+    start: Start, clip: Path, average_model: Path
+) -> None:
+    """Not only at the end, which may be days away; pictures go on."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg on this machine: apt install ffmpeg")
+    process = start(
+        "stream", *sources(clip, "?loop=1&rate=10"), "--model", average_model, "-o", "rtsp://me:hunter2@127.0.0.1:1/x"
+    )
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if line.startswith("output "))
+    assert ("rtsp://***@127.0.0.1:1/x: ffmpeg ended" in line, "refused" in line, "hunter2" in line) == (1, 1, 0), line
+    process.send_signal(signal.SIGTERM)
+    code, _, err = finish(process)
+    assert (code, " frames in " in err) == (0, True)
 
 
 def test_limits_end_the_stream(start: Start, clip: Path, average_model: Path) -> None:
