@@ -53,9 +53,10 @@ class Tuner(Generic[Config]):
             return self.configs[0]
         full_key = (torch.cuda.get_device_name(device), key)
         if full_key not in self._chosen:
-            if torch.cuda.is_current_stream_capturing():
-                return self.configs[0]
-            self._chosen[full_key] = min(self.configs, key=lambda config: _fastest_ms(run, config))
+            with on_device(device):  # whose stream the events are recorded on
+                if torch.cuda.is_current_stream_capturing():
+                    return self.configs[0]
+                self._chosen[full_key] = min(self.configs, key=lambda config: _fastest_ms(run, config))
         return self._chosen[full_key]
 
 

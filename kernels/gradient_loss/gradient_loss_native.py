@@ -28,7 +28,7 @@ def native_loss(
         The weighted sum followed by the unweighted terms in the order of ``TERMS`` (0 for those that are off), and the
         gradient, empty where it is not wanted.  # [5], [B, 1, H, W]
     """
-    gradient = torch.empty(fused.shape if with_gradient else 0)
+    gradient = fused.new_empty(fused.shape if with_gradient else 0)
     terms = _native.gradient_loss(
         fused.detach(),
         ir.detach(),

@@ -258,11 +258,12 @@ def _launch(
         for scale in range(weights.n_scales)
     ]
     programs = [across * down * batch for across, down, _ in grids]
-    partial = torch.empty(1 + len(TERMS), sum(programs), device=fused.device)
+    partial = torch.empty(1 + len(TERMS), sum(programs), dtype=torch.float32, device=fused.device)
     gradient = fused  # stands for the missing gradient of a coarser scale, which is not read
     for scale in reversed(range(weights.n_scales)):
         h, w, coarse = height >> scale, width >> scale, gradient
-        gradient = torch.empty((batch, 1, h, w) if with_gradient else 0, device=fused.device)
+        size = (batch, 1, h, w) if with_gradient else (0,)
+        gradient = torch.empty(size, dtype=torch.float32, device=fused.device)
         finest = scale == 0
         gradient_loss_kernel[grids[scale]](
             fused,

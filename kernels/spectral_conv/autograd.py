@@ -19,6 +19,11 @@ __all__ = ["spectral_conv"]
 _TRANSFORMS = ("auto", "fft", "matmul")
 
 
+def _precision(x: Tensor) -> Literal["tf32", "ieee"]:
+    """That of PyTorch's convolutions: asked inside the operators, since the compiler cannot look into the setting."""
+    return "tf32" if x.is_cuda and torch.backends.cudnn.conv.fp32_precision == "tf32" else "ieee"  # type: ignore[attr-defined]
+
+
 @torch.library.custom_op("edgefuse::spectral_conv", mutates_args=())
 def _forward(
     x: Tensor,
@@ -28,14 +33,13 @@ def _forward(
     running: Tensor | None,
     *,
     eps: float,
-    precision: str,
     transform: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Images, and for the backward pass their spectrum and the normalisation applied to it.
 
     ``running`` holds the mean and the variance to use, None for those of the batch.  # [2, 2C]
     """
-    from edgefuse.kernels.spectral_conv.launch import Precision, mix_forward
+    from edgefuse.kernels.spectral_conv.launch import mix_forward
 
     with on_device(x.device):
         by = cast(Transform, transform)
@@ -43,11 +47,11 @@ def _forward(
         mixed, normalisation = mix_forward(
             spectrum,
             weight.detach().contiguous(),
-            gamma.detach(),
-            beta.detach(),
+            gamma.detach().contiguous(),
+            beta.detach().contiguous(),
             statistics=None if running is None else (running[0], running[1]),
             eps=eps,
-            precision=cast(Precision, precision),
+            precision=_precision(x),
         )
         images = from_spectrum(mixed, size=(x.shape[2], x.shape[3]), by=by)
     return images, spectrum, normalisation
@@ -69,11 +73,10 @@ def _gradients(
     normalisation: Tensor,
     *,
     by_batch: bool,
-    precision: str,
     transform: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of images, weight, gamma and beta."""
-    from edgefuse.kernels.spectral_conv.launch import Precision, mix_backward
+    from edgefuse.kernels.spectral_conv.launch import mix_backward
 
     with on_device(incoming.device):
         by = cast(Transform, transform)
@@ -84,7 +87,7 @@ def _gradients(
             normalisation,
             by_batch=by_batch,
             width=incoming.shape[3],
-            precision=cast(Precision, precision),
+            precision=_precision(incoming),
         )
         images = from_spectrum(gradients.spectrum, size=(incoming.shape[2], incoming.shape[3]), by=by)
     return images, gradients.weight, gradients.gamma.clone(), gradients.beta.clone()
@@ -94,20 +97,20 @@ def _gradients(
 def _(incoming: Tensor, spectrum: Tensor, weight: Tensor, normalisation: Tensor, **_: object) -> Any:
     del spectrum
     vector = normalisation.new_empty(normalisation.shape[1])
-    return torch.empty_like(incoming), torch.empty_like(weight), vector, torch.empty_like(vector)
+    return incoming.new_empty(incoming.shape), weight.new_empty(weight.shape), vector, torch.empty_like(vector)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(output[1], inputs[1], output[2])
     ctx.by_batch = inputs[4] is None
-    ctx.options = {name: keyword_only_inputs[name] for name in ("precision", "transform")}
+    ctx.transform = keyword_only_inputs["transform"]
     ctx.dtype = inputs[0].dtype
 
 
 def _backward(ctx: Any, incoming: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     spectrum, weight, normalisation = ctx.saved_tensors
     images, of_weight, gamma, beta = _gradients(
-        incoming, spectrum, weight, normalisation, by_batch=ctx.by_batch, **ctx.options
+        incoming, spectrum, weight, normalisation, by_batch=ctx.by_batch, transform=ctx.transform
     )
     return images.to(ctx.dtype), of_weight, gamma, beta, None
 
@@ -175,21 +178,25 @@ def spectral_conv(  # noqa: PLR0917  the order of torch.nn.functional.batch_norm
         if backend != "auto":
             raise UsageError(f"backend 'triton' takes images of up to 2^30 values, got {tuple(x.shape[1:])}")
         chosen = "reference"
-    if chosen == "reference":
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast(x.device.type, enabled=False):  # it would narrow the transforms' matrix products
+        if chosen == "reference":
+            wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
             return view_form(wide, weight.reshape(*weight.shape[:2], 1, 1), norm).to(x.dtype)
+        return _fused(x, weight, norm, transform=transform)
+
+
+def _fused(x: Tensor, weight: Tensor, norm: Normalisation, *, transform: Transform | Literal["auto"]) -> Tensor:
+    """The Triton backend.  # [B, C, H, W]"""
     running = None
-    if not norm.by_batch and running_mean is not None and running_var is not None:
-        running = torch.stack((running_mean, running_var)).float()
-    precision: Literal["tf32", "ieee"] = "tf32" if torch.backends.cudnn.allow_tf32 and x.is_cuda else "ieee"
+    if not norm.by_batch and norm.running_mean is not None and norm.running_var is not None:
+        running = torch.stack((norm.running_mean, norm.running_var)).float()
     if transform == "auto":
         transform = "fft" if torch.compiler.is_compiling() else choose_transform(x.detach())
-    parameters = (weight.reshape(weight.shape[:2]).float(), gamma.float(), beta.float())
+    parameters = (weight.reshape(weight.shape[:2]).float(), norm.gamma.float(), norm.beta.float())
     images: Tensor
-    images, _, applied = _forward(x, *parameters, running, eps=eps, precision=precision, transform=transform)
+    images, _, applied = _forward(x, *parameters, running, eps=norm.eps, transform=transform)
     with torch.no_grad():
-        norm.update(applied[0], applied[1], count)
+        norm.update(applied[0], applied[1], x.shape[0] * x.shape[2] * (x.shape[3] // 2 + 1))
     return images.to(x.dtype)
 
 

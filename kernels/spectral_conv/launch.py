@@ -161,12 +161,12 @@ def _batch_normalisation(
     """Statistics of the convolution's output and the normalisation that they make.  # [5, 2C]"""
     wide = wide_of("statistics", sizes.rows)
     programs = sizes.programs(wide, blocks=sizes.chunks)
-    partial = torch.empty(programs, 2, sizes.rows, device=planes.device)
-    count = torch.empty(programs, device=planes.device)
+    partial = planes.new_empty(programs, 2, sizes.rows)
+    count = planes.new_empty(programs)
     kernels.statistics_kernel[(programs, sizes.chunks)](
         planes, weight, partial, count, sizes.batch, sizes.n_frequencies, **sizes.options(wide)
     )
-    result = torch.empty(5, sizes.rows, device=planes.device)
+    result = planes.new_empty(5, sizes.rows)
     kernels.finish_statistics_kernel[(sizes.rows,)](
         partial, count, *affine, result, programs, eps, **_finish(programs, sizes.rows)
     )
@@ -206,11 +206,11 @@ def mix_backward(
     shared = (sizes.batch, sizes.n_frequencies, sizes.half_width, sizes.width)
     wide = wide_of("reduce", sizes.rows)
     programs = sizes.programs(wide, blocks=sizes.chunks)
-    partial = torch.empty(programs, 2, sizes.rows, device=planes.device)
+    partial = planes.new_empty(programs, 2, sizes.rows)
     kernels.reduce_kernel[(programs, sizes.chunks)](
         planes, weight, gradient, mean, inverse, scale, shift, partial, *shared, **sizes.options(wide)
     )
-    beta_gradient, gamma_gradient, offset, slope = result = torch.empty(4, sizes.rows, device=planes.device)
+    beta_gradient, gamma_gradient, offset, slope = result = planes.new_empty(4, sizes.rows)
     per_value = 1.0 / (sizes.batch * sizes.n_frequencies) if by_batch else 0.0
     kernels.finish_reduction_kernel[(sizes.rows,)](
         partial, mean, inverse, scale, result, programs, per_value, **_finish(programs, sizes.rows)
@@ -223,6 +223,6 @@ def mix_backward(
     )
     wide, squares = wide_of("weight_gradient", sizes.rows), sizes.chunks**2
     programs = sizes.programs(wide, blocks=squares)
-    partial = torch.empty(programs, sizes.rows, sizes.rows, device=planes.device)
+    partial = planes.new_empty(programs, sizes.rows, sizes.rows)
     kernels.weight_gradient_kernel[(programs, squares)](*inputs, partial, *shared, **sizes.options(wide))
     return MixGradients(torch.view_as_complex(out), partial.sum(0), gamma_gradient, beta_gradient)

@@ -28,8 +28,8 @@ _tuner: Tuner[Transform] = Tuner(("fft", "matmul"))
 def choose_transform(x: Tensor) -> Transform:
     """Return the transform that is faster for images of this size on this device, timed once where it is a GPU.
 
-    Products run in the precision that PyTorch's settings allow (``torch.set_float32_matmul_precision``), which is
-    therefore part of what is timed.
+    Products run in the precision that PyTorch's settings allow (``torch.backends.cuda.matmul.fp32_precision``, however
+    it was set), which is therefore part of what is timed.
 
     Args:
         x: Real images.  # [B, C, H, W]
@@ -37,7 +37,7 @@ def choose_transform(x: Tensor) -> Transform:
     Returns:
         ``"fft"`` on the CPU and wherever nothing can be timed.
     """
-    key = (tuple(x.shape[1:]), x.shape[0].bit_length(), torch.get_float32_matmul_precision())
+    key = (tuple(x.shape[1:]), x.shape[0].bit_length(), torch.backends.cuda.matmul.fp32_precision)
     size = (x.shape[2], x.shape[3])
     return _tuner.pick(key, x.device, lambda by: from_spectrum(to_spectrum(x.float(), by=by), size=size, by=by))
 

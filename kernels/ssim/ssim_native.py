@@ -23,7 +23,7 @@ def native_ssim(image: Tensor, reference: Tensor, *, data_range: float, with_gra
     Returns:
         The mean, and its gradient, empty where it is not wanted.  # [1], [B, 1, H, W]
     """
-    gradient = torch.empty(image.shape if with_gradient else 0)
+    gradient = image.new_empty(image.shape if with_gradient else 0)
     c1, c2 = constants(data_range)
     mean = _native.ssim(
         image.detach(),

@@ -190,8 +190,8 @@ def _launch(
     batch, _, height, width = image.shape
     # Rounded up by hand: triton.cdiv costs more than everything else here.
     grid = (-(-width // (_COLUMNS * tile.warps)), -(-height // tile.rows), batch)
-    partial = torch.empty(grid[0] * grid[1] * grid[2], device=image.device)
-    gradient = torch.empty(image.shape if with_gradient else 0, device=image.device)
+    partial = torch.empty(grid[0] * grid[1] * grid[2], dtype=torch.float32, device=image.device)
+    gradient = torch.empty(image.shape if with_gradient else 0, dtype=torch.float32, device=image.device)
     ssim_kernel[grid](
         image,
         reference,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,18 @@ def interpreting() -> bool:
 def device(request: pytest.FixtureRequest, interpreting: bool) -> str:
     """The device of the tensors."""
     return "cpu" if interpreting else request.getfixturevalue("cuda_device")
+
+
+@pytest.fixture
+def exact_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of convolutions in full float32, in the reference too: TF32's error would be a lax measure."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+@pytest.fixture
+def no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same choices at every run, whatever is the fastest on this GPU."""
+    monkeypatch.setenv("EDGEFUSE_AUTOTUNE", "0")
 
 
 @pytest.fixture

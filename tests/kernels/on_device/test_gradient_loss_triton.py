@@ -7,7 +7,7 @@ import torch
 
 from edgefuse.kernels.gradient_loss import gradient_loss
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("poisoned_memory", "small_tiles")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("poisoned_memory", "exact_products", "small_tiles")]
 
 
 def _slow(value):
@@ -87,7 +87,8 @@ def test_value_without_gradient_is_the_same(device):
     with torch.no_grad():
         value = gradient_loss(*images, angle=1.0, backend="triton")
     assert not value.requires_grad
-    assert torch.equal(value, _run(images, angle=1.0, backend="triton")[0])
+    # Within rounding: on a GPU it has a tile of its own, and sums in another order.
+    torch.testing.assert_close(value, _run(images, angle=1.0, backend="triton")[0], rtol=1e-6, atol=0.0)
 
 
 def test_terms_are_those_of_the_reference(device):
@@ -114,8 +115,9 @@ def test_large_images_agree_and_repeat_to_the_bit(device, interpreting, as_good_
         assert torch.equal(actual[1], again[1])
         eager = _run(images, backend="reference", **options)
         exact = _run([image.double() for image in images], backend="reference", **options)
-        for one, two, three in zip(actual, eager, exact, strict=True):
-            as_good_as_eager(one, eager=two, exact=three)
+        as_good_as_eager(actual[0], eager=eager[0], exact=exact[0])
+        # Where two magnitudes differ by a rounding, the sign of their difference, and of a derivative, is chance.
+        as_good_as_eager(actual[1], eager=eager[1], exact=exact[1], spared=1e-4)
 
 
 def test_backward_runs_inside_a_cuda_graph(device, interpreting):
@@ -141,3 +143,16 @@ def test_backward_runs_inside_a_cuda_graph(device, interpreting):
     graph.replay()
     torch.cuda.synchronize()
     assert torch.equal(fused.grad, expected)
+
+
+@pytest.mark.slow
+def test_pytorchs_default_type_is_no_matter(device):
+    """Sums and gradients are float32 whatever ``torch.set_default_dtype`` says."""
+    images = _images((1, 9, 20), device)
+    expected = _run(images, angle=1.0, backend="triton")
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        actual = _run(images, angle=1.0, backend="triton")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(one, two) for one, two in zip(actual, expected, strict=True))

@@ -7,7 +7,7 @@ import torch
 
 from edgefuse.kernels.spectral_conv import SpectralConv2d, spectral_conv
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("poisoned_memory", "exact_products")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("poisoned_memory", "exact_products", "no_timing")]
 
 
 def _slow(value):
@@ -17,12 +17,6 @@ def _slow(value):
 # One channel; odd and prime sizes; more channels than one tile; a single row and a single column.
 SHAPES = [_slow((1, 1, 4, 6)), (2, 3, 7, 11), (1, 34, 3, 5), _slow((3, 8, 1, 9)), _slow((2, 5, 13, 1))]
 LARGE = [(16, 32, 128, 128), (2, 128, 61, 47), (4, 8, 480, 640)]
-
-
-@pytest.fixture
-def exact_products(monkeypatch):
-    """Matrix products in full float32, in the reference too."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 def _tensors(shape, device):
@@ -81,6 +75,70 @@ def test_matrix_products_in_place_of_the_transforms_agree(device, as_good_as_eag
         as_good_as_eager(one, eager=two, exact=three)
 
 
+def test_strided_parameters_are_taken(device):
+    """Slices and broadcasts of a larger tensor are read where they are."""
+    tensors, _ = _tensors((1, 2, 6, 5), device)
+    strided = [*tensors[:2], torch.stack([tensors[2], tensors[2] + 9], dim=1)[:, 0], tensors[3][:1].expand(4)]
+    assert not any(tensor.is_contiguous() for tensor in strided[2:])
+    actual, expected = (
+        spectral_conv(*parameters, backend="triton") for parameters in (strided, [one.contiguous() for one in strided])
+    )
+    assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize("transform", ["fft", "matmul"])
+def test_autocast_changes_nothing(device, transform):
+    """Matrix products stand in for transforms, and are as little narrowed as those."""
+    tensors, _ = _tensors((1, 2, 6, 5), device)
+    expected = spectral_conv(*tensors, backend="triton", transform=transform)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        actual = spectral_conv(*tensors, backend="triton", transform=transform)
+    assert torch.equal(actual, expected)
+
+
+def test_operators_are_as_the_compiler_is_told(device):
+    """Shapes, types and strides of what they return, also for inputs in another memory format."""
+    tensors, cotangent = _tensors((2, 3, 6, 5), device)
+    _, spectrum, normalisation = torch.ops.edgefuse.spectral_conv(*tensors, None, eps=1e-5, transform="fft")
+    check = {"test_utils": ("test_schema", "test_faketensor")}
+    torch.library.opcheck(
+        torch.ops.edgefuse.spectral_conv, (*tensors, None), {"eps": 1e-5, "transform": "fft"}, **check
+    )
+    incoming = cotangent.to(memory_format=torch.channels_last)
+    torch.library.opcheck(
+        torch.ops.edgefuse.spectral_conv_backward,
+        (incoming, spectrum, tensors[1].mT, normalisation),
+        {"by_batch": True, "transform": "fft"},
+        **check,
+    )
+
+
+def test_either_way_of_allowing_tf32_is_understood(device):
+    """PyTorch's older name cannot be read once the newer one was set."""
+    tensors, _ = _tensors((1, 2, 6, 5), device)
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    try:
+        convolutions.fp32_precision = "ieee"
+        for transform in ("auto", "fft"):
+            spectral_conv(*tensors, backend="triton", transform=transform)
+        compiled = torch.compile(spectral_conv, fullgraph=True, backend="eager")
+        compiled(*tensors, backend="triton")
+    finally:
+        convolutions.fp32_precision = before
+
+
+def test_the_faster_transform_is_chosen_by_time(device, interpreting, monkeypatch):
+    """On a GPU both are run, under autocast too."""
+    if interpreting:
+        pytest.skip("nothing is timed in the interpreter")
+    monkeypatch.setenv("EDGEFUSE_AUTOTUNE", "1")
+    tensors, _ = _tensors((2, 4, 32, 30), device)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        actual = spectral_conv(*tensors, backend="triton")
+    torch.testing.assert_close(actual, spectral_conv(*tensors, backend="reference"), rtol=1e-3, atol=1e-4)
+
+
 def test_half_precision_images_keep_their_type(device):
     """Half-precision images are filtered as their float32 copies are."""
     tensors, cotangent = _tensors((1, 2, 6, 7), device)
@@ -133,3 +191,15 @@ def test_compiled_layer_agrees(device):
         results.append([y.detach(), leaf.grad, layer.conv_layer.weight.grad, layer.bn.running_var.clone()])
     for one, two in zip(*results, strict=True):
         torch.testing.assert_close(one, two)
+
+
+def test_pytorchs_default_type_is_no_matter(device):
+    """Sums and gradients are float32 whatever ``torch.set_default_dtype`` says."""
+    tensors, cotangent = _tensors((1, 2, 6, 5), device)
+    expected = _run(tensors, cotangent, backend="triton")
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        actual = _run(tensors, cotangent, backend="triton")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(one, two) for one, two in zip(actual, expected, strict=True))
