@@ -116,6 +116,7 @@ def run_kernel_bench(
         import torch
     except ImportError as error:
         raise MissingDependencyError.for_package("torch", extra="train", purpose="measure kernels") from error
+    from edgefuse.kernels.autotune import on_device
 
     _check_names("--ops", ops, OPS)
     _check_names("--dtype", dtypes, _DTYPES)
@@ -126,11 +127,12 @@ def run_kernel_bench(
     torch.set_num_threads(physical_cores() if threads is None else threads)
     rows: list[KernelRow] = []
     try:
-        for contest in _contests(ops, sizes, wanted, where, compiled=full):
-            for row in _rows(contest, where, budget):
-                rows.append(row)
-                if on_row is not None:
-                    on_row(row)
+        with on_device(where):  # events are recorded, and graphs captured, on the current device
+            for contest in _contests(ops, sizes, wanted, where, compiled=full):
+                for row in _rows(contest, where, budget):
+                    rows.append(row)
+                    if on_row is not None:
+                        on_row(row)
         used = torch.get_num_threads()
         if not rows:
             raise UsageError(
@@ -146,7 +148,7 @@ def run_kernel_bench(
         "machine": asdict(describe_machine()),
         "device": name,
         "threads": used,
-        "tf32": bool(torch.backends.cudnn.allow_tf32),
+        "tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
         "rows": [row.to_dict() for row in rows],
     }
 

@@ -69,12 +69,13 @@ def time_graph(function: Callable[[], object], device: torch.device, budget: Bud
         The raw times of replays.
     """
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         for _ in range(3):
             function()
     torch.cuda.synchronize(device)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=stream):
         function()
     return time_function(graph.replay, device, budget)
 

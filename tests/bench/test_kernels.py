@@ -68,6 +68,12 @@ def test_disagreement_names_what_is_off() -> None:
     assert disagreement([good[0] * float("nan"), good[1]], eager=good, exact=exact) == "the value is not finite"
     eager = [good[0], good[1] + 6e-4]
     assert disagreement([good[0], good[1] + 1e-3], eager=eager, exact=exact) is None
+    # A derivative whose sign is chance, once in twenty thousand; three of them are too many.
+    exact, good = ([one[0], one[1][:1].repeat(20_000)] for one in (exact, good))
+    for wrong, refused in ((2, False), (3, True)):
+        flipped = good[1].clone()
+        flipped[:wrong] *= -1
+        assert (disagreement([good[0], flipped], eager=good, exact=exact) is not None) == refused
 
 
 def test_a_warp_that_is_wrong_is_not_timed(monkeypatch) -> None:
