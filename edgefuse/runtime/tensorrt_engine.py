@@ -72,6 +72,7 @@ class LoadedEngine:
         self._context: Any = None
         self._cache: RuntimeCache | None = None
         self._engine: Any = None
+        self._addresses: dict[str, int] = {}
         self._runtime = self._log.create(library.Runtime)
         try:
             self._load(file, gpu)
@@ -152,6 +153,8 @@ class LoadedEngine:
         if free and profile != self._context.active_optimization_profile:
             self._call("profile", self._context.set_optimization_profile_async, profile, stream.handle)
             stream.synchronize()
+            for name, address in self._addresses.items():  # nothing says that a profile leaves them as they are
+                self.bind(name, address)
         for name in free:
             self._call("shape", self._context.set_input_shape, name, shape)
         if tuple(self._context.get_tensor_shape(self.outputs[0].name)) != shape:
@@ -164,6 +167,7 @@ class LoadedEngine:
 
     def bind(self, name: str, address: int) -> None:
         """Say where on the GPU a tensor lies."""
+        self._addresses[name] = address
         self._call("address", self._context.set_tensor_address, name, address)
 
     def enqueue(self, stream: Any) -> None:

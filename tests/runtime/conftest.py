@@ -215,6 +215,7 @@ def tensorrt(machine: PretendGpu) -> types.ModuleType:
             if self.engine.description.get("keeps profile"):
                 raise RuntimeError("Error in set optimization profile async.")
             self.active_optimization_profile = index
+            self.addresses.clear()  # at worst: NVIDIA does not say what becomes of them
             return True
 
         def set_input_shape(self, _name: str, shape: tuple[int, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,12 @@ pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("cuda_device")]
 RNG = np.random.default_rng(0)
 SUFFIXES = {"tensorrt": ".plan", "tensorrt-rtx": ".rtx"}
 TURN = np.array([[1.05, 0.03, -4.0], [-0.02, 0.97, 2.5], [2e-4, -1e-4, 1.0]])
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled kernels go into a folder of the test."""
+    monkeypatch.setenv("EDGEFUSE_CACHE", str(tmp_path / "cache"))
 
 
 def build(kind: Any, folder: Path, **options: Any) -> Path:
@@ -80,6 +87,41 @@ def test_memory_does_not_grow_with_frames(kind: str, tmp_path: Path) -> None:
         for _ in range(1000):
             runner.infer(ir, vis)
         assert torch.cuda.mem_get_info()[0] >= before
+
+
+def test_compiled_kernels_are_taken_at_the_next_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """TensorRT-RTX takes its own file without a word and draws the same picture; a damaged one is written anew."""
+    path = build("tensorrt-rtx", tmp_path, dynamic=True, imgsz=[(96, 128)])
+    ir, vis = RNG.random((2, 1, 1, 96, 128), dtype=np.float32)
+    pictures = []
+    for warnings in (0, 0, 1, 0):
+        caplog.clear()
+        with create_runner(path, device="cuda") as runner:
+            pictures.append(runner.infer(ir, vis))
+        assert len(caplog.records) == warnings
+        (kept,) = (tmp_path / "cache" / "tensorrt-rtx").glob("*/*.cache")
+        if len(pictures) == 2:
+            kept.write_bytes(kept.read_bytes()[:-100])
+    for picture in pictures:
+        np.testing.assert_allclose(picture, pictures[0], rtol=0.0, atol=2e-3)
+
+
+def test_a_stopped_runner_gives_its_memory_back(tmp_path: Path) -> None:
+    """Weights and scratch memory at once: without the garbage collector, a hundred starts take no more than one."""
+    import torch
+
+    path = build("tensorrt", tmp_path, imgsz=(96, 128))
+    ir, vis = RNG.random((2, 1, 1, 96, 128), dtype=np.float32)
+    free = []
+    gc.disable()
+    try:
+        for _ in range(100):
+            with create_runner(path, device="cuda") as runner:
+                runner.infer(ir, vis)
+            free.append(torch.cuda.mem_get_info()[0])
+    finally:
+        gc.enable()
+    assert free[-1] >= free[4] - (16 << 20)
 
 
 def pairs_of(runner: Any) -> DevicePairs:
