@@ -29,9 +29,11 @@ class PairResult:
     Attributes:
         name: Stem of the pair.
         output: File that holds the fused image, or None where there is none.
-        latency_ms: Time from decoded images to the fused image, or None where nothing was fused.
+        latency_ms: Time from decoded images to the fused image, or None where nothing was fused; of a video the mean of
+            a frame, decoding and encoding included.
         skipped: The output was there already.
         error: What went wrong, or None.
+        frames: Of a video, how many were fused.
     """
 
     name: str
@@ -39,6 +41,7 @@ class PairResult:
     latency_ms: float | None = None
     skipped: bool = False
     error: str | None = None
+    frames: int | None = None
 
 
 def fuse_pairs(

@@ -121,10 +121,21 @@ def _check(ir: Path, vis: Path, ir_info: VideoInfo, vis_info: VideoInfo) -> None
 def _open(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = _quietly(path)
     if not capture.isOpened():
         raise InputError(f"{path}: not a video that OpenCV can read")
     return capture
+
+
+def _quietly(path: Path) -> cv2.VideoCapture:
+    """Open a video without the lines that FFmpeg and OpenCV print about one that cannot be read; the error says it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    log = cv2.utils.logging
+    before = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        log.setLogLevel(before)
 
 
 def _frames(path: Path) -> Iterator[NDArray[np.uint8]]:

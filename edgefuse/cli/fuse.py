@@ -57,12 +57,13 @@ def fuse_command(
     from edgefuse.folder import check_writable
     from edgefuse.fuser import load
 
-    check_writable(folder)
-    if not ir.is_dir() and not overwrite:
-        _refuse_existing(output / f"{pairs[0].name}{suffix}" if to_folder else output)
-
     def target(pair: PathPair) -> Path:
         return folder / f"{pair.name}{suffix}" if to_folder else output
+
+    check_writable(folder)
+    _refuse_sources(pairs, target)
+    if not ir.is_dir() and not overwrite:
+        _refuse_existing(target(pairs[0]))
 
     with load(model, device=device, trust_engine=trust_engine) as fuser:  # type: ignore[arg-type]  # load names them
         if fuser.advice:
@@ -71,7 +72,9 @@ def fuse_command(
             results = [_fuse_video(fuser, pairs[0], target(pairs[0]))]
         else:
             results = _fuse_images(fuser, pairs, target, overwrite=overwrite, sheet=sheet)
-    _report(results, problems, model=model, folder=folder, as_json=json)
+    _report(
+        results, problems, model=model, where=folder if to_folder and ir.is_dir() else target(pairs[0]), as_json=json
+    )
 
 
 def _find_pairs(ir: Path, vis: Path) -> tuple[tuple[PathPair, ...], tuple[str, ...]]:
@@ -91,6 +94,13 @@ def _find_pairs(ir: Path, vis: Path) -> tuple[tuple[PathPair, ...], tuple[str, .
 def _is_folder(output: Path) -> bool:
     """Whether an output names a folder: one that is there, or a name without a suffix."""
     return output.is_dir() or not output.suffix
+
+
+def _refuse_sources(pairs: tuple[PathPair, ...], target: Any) -> None:
+    for pair in pairs:
+        path = target(pair)
+        if path.exists() and any(path.samefile(source) for source in (pair.ir, pair.vis)):
+            raise UsageError(f"{path} is a picture to be fused: give another --output")
 
 
 def _refuse_existing(path: Path) -> None:
@@ -120,10 +130,10 @@ def _fuse_video(fuser: Fuser, pair: PathPair, output: Path) -> PairResult:
         elapsed_ms = (time.perf_counter() - started) * 1e3
     if lengths[0] != lengths[1]:
         log(f"{pair.ir} has {lengths[0]} frames, {pair.vis} has {lengths[1]}: fused the first {frames}", style="yellow")
-    return PairResult(pair.name, output, latency_ms=elapsed_ms / frames)
+    return PairResult(pair.name, output, latency_ms=elapsed_ms / frames, frames=frames)
 
 
-def _report(results: list[PairResult], problems: tuple[str, ...], *, model: str, folder: Path, as_json: bool) -> None:
+def _report(results: list[PairResult], problems: tuple[str, ...], *, model: str, where: Path, as_json: bool) -> None:
     failures = [result.error for result in results if result.error] + list(problems)
     fused = [result for result in results if result.latency_ms is not None]
     skipped = sum(result.skipped for result in results)
@@ -144,15 +154,19 @@ def _report(results: list[PairResult], problems: tuple[str, ...], *, model: str,
         summary = {"fused": len(fused), "skipped": skipped, "failed": len(failures), "latency_ms_median": median_ms}
         emit_json("fuse", {"model": model, **summary, "results": outputs, "problems": problems})
     else:
-        _print_summary(fused, skipped, failures, median_ms, folder)
+        _print_summary(fused, skipped, failures, median_ms, where)
     if failures:
         raise typer.Exit(1)
 
 
 def _print_summary(
-    fused: list[PairResult], skipped: int, failures: list[str], median_ms: float | None, folder: Path
+    fused: list[PairResult], skipped: int, failures: list[str], median_ms: float | None, where: Path
 ) -> None:
-    where = fused[0].output if len(fused) == 1 and not skipped else folder
+    if fused and fused[0].frames is not None:
+        typer.echo(
+            f"{fused[0].frames} frames fused into {where}, {median_ms:.1f} ms a frame with decoding and encoding"
+        )
+        return
     latency = f", median {median_ms:.1f} ms a pair" if median_ms is not None else ""
     skips = f", {skipped} there already (--overwrite fuses them again)" if skipped else ""
     failed = f", {len(failures)} failed" if failures else ""

@@ -12,7 +12,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 
 from edgefuse.arrays import Image
-from edgefuse.errors import EdgeFuseError
+from edgefuse.errors import EdgeFuseError, InputError
 from edgefuse.stream.config import CameraConfig
 from edgefuse.stream.readers import RawFrame, read_frames
 from edgefuse.stream.ring import Layout, Ring
@@ -130,12 +130,15 @@ def run_worker(config: CameraConfig, connection: Connection, *, every: bool, sta
     recorded = not config.uri.live
     handover = _Handover(connection, wait_for_slot=every and recorded)
     try:
+        raw = None
         for raw in _paced(config, every=every, start_seconds=start_seconds):
             captured = raw.captured_seconds
             if captured is None:
                 captured = start_seconds + (raw.pts_seconds or 0.0) if recorded else time.monotonic()
             if not handover.give(config.picture(raw.image), raw, captured):
                 return
+        if raw is None and recorded:
+            raise InputError(f"{config.uri.shown}: no frame of it can be decoded")
         connection.send(Ended())
     except EdgeFuseError as error:
         connection.send(Failed(redact(str(error)), error.exit_code))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -169,6 +171,19 @@ def test_arguments_that_do_not_fit_are_one_line(
     assert len(result.err.strip().splitlines()) == 1
 
 
+def test_a_source_is_never_overwritten(run_cli, folders, average_model: Path, tmp_path: Path) -> None:
+    """Not by a folder run into the visible folder, not under another name of the same file."""
+    before = (folders[1] / "b.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(folders[1] / "b.png")
+    pair = ("--ir", folders[0] / "b.tif", "--vis", folders[1] / "b.png")
+    both = ("--ir", folders[0], "--vis", folders[1])
+    for arguments in ((*pair, "-o", tmp_path / "link.png"), (*pair, "-o", folders[1]), (*both, "-o", folders[1])):
+        result = run_cli("fuse", *arguments, "--overwrite", "--model", average_model)
+        assert (result.code, "is a picture to be fused: give another --output" in result.err) == (2, True)
+        assert len(result.err.strip().splitlines()) == 1
+    assert (folders[1] / "b.png").read_bytes() == before
+
+
 def test_an_output_that_cannot_be_written_is_found_first(run_cli, folders, average_model, tmp_path: Path) -> None:
     """A file where the folder should be, or a folder that takes no files, is one line."""
     (tmp_path / "file").write_text("x")
@@ -243,3 +258,12 @@ def test_videos_that_do_not_fit_are_refused(run_cli, average_model: Path, tmp_pa
         assert result.code == 1
         assert message in result.err
         assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_broken_video_is_one_line(tmp_path: Path) -> None:
+    """FFmpeg and OpenCV add none of their own; in a process of its own, since FFmpeg is told once."""
+    (tmp_path / "cut.mp4").touch()
+    program = "from edgefuse.cli import main; main()"
+    command = [sys.executable, "-c", program, "fuse", "--ir", "cut.mp4", "--vis", "cut.mp4", "-o", "out.mp4"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "error: cut.mp4: not a video that OpenCV can read\n")

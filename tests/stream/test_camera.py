@@ -91,6 +91,15 @@ def test_a_missing_file_fails_and_is_not_tried_again(tmp_path: Path, wait_for: W
     assert "no such file" in str(got.camera.status().error)
 
 
+def test_a_file_without_a_single_frame_fails(tmp_path: Path, wait_for: WaitFor) -> None:
+    """A cut picture or video is not taken for one that has ended."""
+    whole = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8))[1].tobytes()
+    (tmp_path / "cut.png").write_bytes(whole[:1000])
+    with Collector(tmp_path / "cut.png") as got:
+        wait_for(lambda: got.camera.status().state == "failed")
+    assert "cut.png: no frame of it can be decoded" in str(got.camera.status().error)
+
+
 def test_a_killed_process_is_started_again(wait_for: WaitFor, http_camera: Any, kill_camera: Any) -> None:
     """Kill -9 costs frames, not the camera; sequence numbers go on."""
     with Collector(http_camera().url) as got:

@@ -139,7 +139,17 @@ def test_a_reader_that_stops_reading_holds_up_nobody(fused_frame: Any, wait_for:
 
 @pytest.mark.parametrize(
     "address",
-    ["zmq://5600", "zmq://:5600", "zmq+ipc://x", "zmq://h:1?pictures=red", "zmq://h:1?other=1", "zmq:x", "ftp://h/x"],
+    [
+        "zmq://5600",
+        "zmq://:5600",
+        "zmq://127.0.0.1:65536",
+        "drive.webp",
+        "zmq+ipc://x",
+        "zmq://h:1?pictures=red",
+        "zmq://h:1?other=1",
+        "zmq:x",
+        "ftp://h/x",
+    ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     """With what an address looks like."""

@@ -16,6 +16,7 @@ from edgefuse.stream.uri import redact
 
 __all__ = ["create_output", "dated"]
 
+_FILE_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,3}")
 _PUSHED = ("rtsp://", "rtmp://", "udp://", "http://", "srt://")
 
 
@@ -52,6 +53,8 @@ def create_output(text: str) -> Output:
     text = dated(text)
     if Path(text).suffix.lower() in VIDEO_SUFFIXES:
         return VideoFile(text)
+    if _FILE_SUFFIX.fullmatch(Path(text).suffix) and not text.endswith("/") and not Path(text).is_dir():
+        raise UsageError(f"{text}: videos end in .mkv, .mp4, .mov or .avi; for a folder of frames write {text}/")
     return FrameFolder(text)
 
 

@@ -20,6 +20,7 @@ PICTURES = ("fused", "vis", "ir", "raw")
 """``ir`` is infrared in [0, 1] in the geometry of the visible picture, ``raw`` what the infrared camera gave."""
 
 _TOPIC = b"edgefuse"
+_LARGEST_PORT = 65535  # ZeroMQ itself takes larger ones, and opens another port
 _WAITING_MESSAGES = 2
 """For each reader; what finds them waiting is lost to this reader, who sees it by the number in the header."""
 
@@ -78,7 +79,7 @@ class Published(Output):
 def _endpoint(target: str) -> str:
     scheme, _, rest = target.partition("://")
     host, _, port = rest.rpartition(":")
-    if scheme.lower() == "zmq" and host and port.isdecimal():
+    if scheme.lower() == "zmq" and host and port.isdecimal() and 0 < int(port) <= _LARGEST_PORT:
         return f"tcp://{host}:{port}"
     if scheme.lower() == "zmq+ipc" and rest.startswith("/"):
         return f"ipc://{rest}"
