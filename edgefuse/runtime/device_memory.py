@@ -238,13 +238,19 @@ def open_device(index: int = 0) -> Device:
         The device.
 
     Raises:
-        MissingDependencyError: There is no driver, GPU or pycuda.
+        MissingDependencyError: There is no driver, GPU or pycuda, or pycuda does not load.
     """
     gpu = find_gpu(index)
     try:
         import pycuda.driver as pycuda
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingDependencyError("pycuda is needed to run engines: pip install pycuda") from error
+    except ImportError as error:  # mostly of libcurand, which it is linked to
+        reason = str(error).splitlines()[0]
+        raise MissingDependencyError(
+            f"pycuda is installed and does not load ({reason}): it needs the libraries of the CUDA toolkit that it was "
+            "compiled with"
+        ) from error
     pycuda.init()
     return Device(pycuda, gpu, index)
 

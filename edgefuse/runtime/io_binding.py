@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["BoundSession"]
+__all__ = ["TENSOR_TYPES", "BoundSession"]
+
+TENSOR_TYPES: dict[str, type[np.float32] | type[np.float16]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+"""Types that images may have in a graph, by ONNX Runtime's names."""
 
 
 class BoundSession:
@@ -22,7 +28,7 @@ class BoundSession:
     Args:
         session: The session of a fusion graph, whose output has the shape of its inputs.
         inputs: Names of the inputs, in order.
-        dtype: Type of inputs and output.
+        dtype: Type of the inputs; that of the output is the graph's.
         device: Where the tensors lie, as ONNX Runtime calls it.
     """
 
@@ -30,7 +36,8 @@ class BoundSession:
         self, session: onnxruntime.InferenceSession, inputs: Sequence[str], dtype: type[Any], *, device: str = "cuda"
     ) -> None:
         self._session, self._names, self._dtype, self._device = session, tuple(inputs), dtype, device
-        self._output_name = session.get_outputs()[0].name
+        output = session.get_outputs()[0]
+        self._output_name, self._output_dtype = output.name, TENSOR_TYPES.get(output.type, dtype)
         self._shape: tuple[int, ...] | None = None
 
     def run(self, images: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
@@ -52,13 +59,13 @@ class BoundSession:
     def _bind(self, shape: tuple[int, ...]) -> None:
         import onnxruntime
 
-        def allocate() -> Any:
-            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, self._dtype, self._device, 0)
+        def allocate(dtype: type[Any]) -> Any:
+            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, dtype, self._device, 0)
 
         self._shape = None  # stays so if memory runs out
         self._binding = self._session.io_binding()
-        self._values = [allocate() for _ in self._names]
-        self._output = allocate()
+        self._values = [allocate(self._dtype) for _ in self._names]
+        self._output = allocate(self._output_dtype)
         for name, value in zip(self._names, self._values, strict=True):
             self._binding.bind_ortvalue_input(name, value)
         self._binding.bind_ortvalue_output(self._output_name, self._output)

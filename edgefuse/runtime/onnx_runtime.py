@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.manifest import Manifest, manifest_path, verify
-from edgefuse.runtime.io_binding import BoundSession
+from edgefuse.runtime.io_binding import TENSOR_TYPES, BoundSession
 from edgefuse.runtime.runner import Runner
 
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ INSTALL_GPU = (
     "pip install --force-reinstall --no-deps onnxruntime-gpu"
 )
 """How to get CUDA; installed side by side, the two packages overwrite each other's files."""
-
-_INPUT_TYPES: dict[str, type[np.float32] | type[np.float16]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-}
 
 
 class OnnxRuntimeRunner(Runner):
@@ -126,9 +121,9 @@ class OnnxRuntimeRunner(Runner):
             self.inputs = ("ir", "vis")
         else:
             self.inputs = tuple(item.name for item in inputs)
-        if inputs[0].type not in _INPUT_TYPES:
+        if inputs[0].type not in TENSOR_TYPES:
             raise ArtifactError(f"{self.path}: inputs are {inputs[0].type}, which is not supported")
-        self._dtype = _INPUT_TYPES[inputs[0].type]
+        self._dtype = TENSOR_TYPES[inputs[0].type]
         height, width = inputs[0].shape[2:]
         if isinstance(height, int) and isinstance(width, int):
             self.imgsz = (height, width)

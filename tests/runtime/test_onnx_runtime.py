@@ -62,6 +62,21 @@ def test_bound_tensors_are_allocated_once_a_shape(average_model: Path, monkeypat
     assert len(allocated) == 6
 
 
+def test_bound_tensors_have_the_types_of_the_graph(tmp_path: Path) -> None:
+    """Of a graph of others too, whose output is not of the inputs' type."""
+    onnx = pytest.importorskip("onnx")
+    make, shape, types = onnx.helper, [1, 1, 8, 8], onnx.TensorProto
+    images = [make.make_tensor_value_info(name, types.FLOAT16, shape) for name in ("ir", "vis")]
+    nodes = [make.make_node("Add", ["ir", "vis"], ["sum"]), make.make_node("Cast", ["sum"], ["fused"], to=types.FLOAT)]
+    graph = make.make_graph(nodes, "g", images, [make.make_tensor_value_info("fused", types.FLOAT, shape)])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    halves = [RNG.random(shape).astype(np.float16) for _ in range(2)]
+    fused = BoundSession(session, ("ir", "vis"), np.float16, device="cpu").run(halves)
+    # A sum of at most 2 is rounded to half precision, or not where ONNX Runtime leaves the casts out.
+    np.testing.assert_allclose(fused, halves[0].astype(np.float32) + halves[1], atol=2.0**-10)
+
+
 def test_ort_files_run_too(average_model: Path, tmp_path: Path) -> None:
     """The format of ONNX Runtime's minimal builds, with its manifest checked as any other."""
     path = tmp_path / "average.ort"

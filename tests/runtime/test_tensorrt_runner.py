@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -330,6 +332,22 @@ def test_a_driver_without_gpus_is_exit_3(gpu: Any, write_engine: Any) -> None:
             TensorRtRunner(write_engine(), kind="tensorrt").activate()
     finally:
         gpu.driver.pretend_devices(1)
+
+
+def test_a_pycuda_that_does_not_load_says_why(
+    gpu: Any, write_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, a library of the CUDA toolkit is not: installing it again would not help."""
+    del gpu
+    (tmp_path / "pycuda").mkdir()
+    (tmp_path / "pycuda" / "__init__.py").write_text("")
+    (tmp_path / "pycuda" / "driver.py").write_text("raise ImportError('libcurand.so.10: no such file')")
+    monkeypatch.delitem(sys.modules, "pycuda.driver")
+    monkeypatch.delitem(sys.modules, "pycuda")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingDependencyError, match=r"does not load \(libcurand\.so\.10: no such file\): it needs"):
+        TensorRtRunner(write_engine(), kind="tensorrt").activate()
+    monkeypatch.delitem(sys.modules, "pycuda", raising=False)
 
 
 def test_errors_of_pycuda_are_one_line(average: TensorRtRunner, gpu: Any) -> None:
