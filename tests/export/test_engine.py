@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,10 +89,29 @@ def test_unknown_target_is_refused_with_the_known_ones() -> None:
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 3 and the command that installs it."""
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(MissingDependencyError, match=r"edgefuse\[tensorrt\]") as caught:
         import_library("tensorrt")
     assert caught.value.exit_code == 3
+
+
+def test_a_builder_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT's, on a machine without a driver: what its bindings raise names no reason, its log does."""
+    library = types.ModuleType("tensorrt")
+
+    class ILogger:
+        """As the real one, what a logger is made of."""
+
+        Severity = types.SimpleNamespace(ERROR=1)
+
+    def start(logger: Any) -> None:
+        logger.log(1, "CUDA initialization failure with error: 35\nmore")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    vars(library).update(ILogger=ILogger, Builder=start)
+    monkeypatch.setitem(sys.modules, "tensorrt", library)
+    with pytest.raises(ArtifactError, match="^tensorrt cannot start a builder: CUDA initialization .* error: 35$"):
+        build_engine(b"", EngineOptions("tensorrt"))
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_compiled_kernels_are_taken_at_the_next_start(tmp_path: Path, caplog: py
         assert len(caplog.records) == warnings
         (kept,) = (tmp_path / "cache" / "tensorrt-rtx").glob("*/*.cache")
         if len(pictures) == 2:
-            kept.write_bytes(kept.read_bytes()[:-100])
+            kept.write_bytes(b"damaged" * 100)
     for picture in pictures:
         np.testing.assert_allclose(picture, pictures[0], rtol=0.0, atol=2e-3)
 
