@@ -110,7 +110,7 @@ def test_a_builder_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch)
 
     vars(library).update(ILogger=ILogger, Builder=start)
     monkeypatch.setitem(sys.modules, "tensorrt", library)
-    with pytest.raises(ArtifactError, match="^tensorrt cannot start a builder: CUDA initialization .* error: 35$"):
+    with pytest.raises(ArtifactError, match=r"^tensorrt cannot start a builder: CUDA initialization .* error: 35$"):
         build_engine(b"", EngineOptions("tensorrt"))
 
 
