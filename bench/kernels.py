@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from edgefuse.bench.formatting import NOTHING, markdown_table, megabytes, milliseconds, significant, with_spread
-from edgefuse.bench.machine import describe_machine, physical_cores
+from edgefuse.bench.machine import describe_machine, threads_for
 from edgefuse.bench.measure import Budget, Timing, warnings_of
 from edgefuse.bench.noise import NoiseMeter
 from edgefuse.bench.record import Series
@@ -124,7 +124,7 @@ def run_kernel_bench(
     wanted = tuple(dict.fromkeys([*dtypes, *(("bf16",) if full and where.type == "cuda" else ())]))
     budget = Budget(seconds=seconds, warmup_seconds=seconds / 5, max_seconds=max(10.0, 4 * seconds))
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(physical_cores() if threads is None else threads)
+    torch.set_num_threads(threads_for(threads))
     rows: list[KernelRow] = []
     try:
         with on_device(where):  # events are recorded, and graphs captured, on the current device

@@ -12,8 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from edgefuse.bench.nvml import Gpu, list_gpus
+from edgefuse.errors import UsageError
 
-__all__ = ["Cpu", "Machine", "choose_cpus", "describe_machine", "physical_cores"]
+__all__ = ["Cpu", "Machine", "choose_cpus", "describe_machine", "physical_cores", "threads_for"]
 
 _PACKAGES = (
     "edgefuse",
@@ -143,6 +144,25 @@ def choose_cpus(threads: int) -> tuple[int, ...]:
 def physical_cores() -> int:
     """Number of physical cores that this process may use."""
     return len({_core_of(cpu) for cpu in allowed_cpus()})
+
+
+def threads_for(wanted: int | None) -> int:
+    """Number of CPU threads to measure with.
+
+    Args:
+        wanted: As the user says, or None for one a physical core.
+
+    Returns:
+        The number.
+
+    Raises:
+        UsageError: There are not as many CPUs.
+    """
+    if wanted is None:
+        return physical_cores()
+    if not 1 <= wanted <= len(allowed_cpus()):
+        raise UsageError(f"--threads must be 1 to {len(allowed_cpus())}, the CPUs that are here, not {wanted}")
+    return wanted
 
 
 def _core_of(cpu: int) -> tuple[str, str]:

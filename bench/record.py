@@ -12,10 +12,11 @@ from edgefuse.bench.gate import Deviation
 from edgefuse.bench.measure import Timing
 from edgefuse.bench.noise import Noise
 from edgefuse.bench.summary import Summary, summarize
-from edgefuse.errors import ArtifactError
+from edgefuse.errors import ArtifactError, UsageError
+from edgefuse.folder import check_writable
 from edgefuse.manifest import write_atomically
 
-__all__ = ["SCHEMA_VERSION", "Record", "Row", "Series", "load_document", "save_document"]
+__all__ = ["SCHEMA_VERSION", "Record", "Row", "Series", "check_savable", "load_document", "save_document"]
 
 SCHEMA_VERSION = 1
 
@@ -218,6 +219,22 @@ class Record:
             overhead=None if overhead is None else Series.from_dict(overhead),
             rows=tuple(Row.from_dict(row) for row in document["rows"]),
         )
+
+
+def check_savable(path: Path) -> None:
+    """Try that a record can be written, before anything is measured for it.
+
+    Args:
+        path: File to be written.
+
+    Raises:
+        UsageError: It is a folder, or lies in none.
+        InputError: Its folder cannot be written to.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "that is a folder: name a .json file" if path.is_dir() else "its folder does not exist"
+        raise UsageError(f"--output {path}: {reason}")
+    check_writable(path.parent)
 
 
 def save_document(document: dict[str, Any], path: str | os.PathLike[str]) -> None:

@@ -77,7 +77,7 @@ class ExportRequest:
                 raise UsageError(f"{option} must be one of {', '.join(allowed)}, not {value!r}")
         wanted = SUFFIXES[self.format]
         if wanted and self.output.suffix != wanted:
-            raise UsageError(f"--output {self.output}: a {self.format} artifact is a {wanted} file")
+            raise UsageError(f"--output {self.output}: --format {self.format} writes a {wanted} file")
         if not 1 <= self.batch <= _LARGEST_BATCH:
             raise UsageError(f"--batch must lie in 1 to {_LARGEST_BATCH}, not {self.batch}")
         if len(self.sizes) > 1 and not self.dynamic:

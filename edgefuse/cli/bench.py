@@ -108,14 +108,14 @@ def run_command(
     row that fails says why and stops no other. Ctrl-C ends with the rows that are done. See also: edgefuse bench
     kernels, edgefuse bench stream, edgefuse bench train.
     """
-    from edgefuse.bench.record import Record
+    from edgefuse.bench.record import Record, check_savable
     from edgefuse.bench.views import FORMATS
 
     if view not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, not {view!r}")
     old = Record.load(compare) if compare is not None else None
-    if output is not None and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: its folder does not exist")
+    if output is not None:
+        check_savable(output)
     scores = _scores(plot, quality, metric)
     given = (models or [], onnx or [], engine or [], model or [])
     subjects = _subjects(*given, weights=weights, config=config or [], trust_engine=trust_engine)
@@ -197,7 +197,7 @@ def _specs(
     threads: int | None,
 ) -> list[RowSpec]:
     """The rows that the options ask for."""
-    from edgefuse.bench.machine import physical_cores
+    from edgefuse.bench.machine import threads_for
     from edgefuse.bench.spec import expand
 
     default = "torch,ort" if importlib.util.find_spec("torch") is not None else "ort"
@@ -208,7 +208,7 @@ def _specs(
         devices=_list(device or ""),
         precisions=_list(precision),
         batches=_numbers("--batch", _list(batch)),
-        threads=physical_cores() if threads is None else threads,
+        threads=threads_for(threads),
     )
 
 

@@ -37,12 +37,12 @@ def kernels_command(
     """
     if seconds <= 0:
         raise UsageError("--seconds must be above 0")
-    if output is not None and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: its folder does not exist")
 
     from edgefuse.bench.kernels import OPS, KernelRow, kernels_markdown, run_kernel_bench
-    from edgefuse.bench.record import save_document
+    from edgefuse.bench.record import check_savable, save_document
 
+    if output is not None:
+        check_savable(output)
     with progress("Measuring", None) as advance:
 
         def finish(row: KernelRow) -> None:

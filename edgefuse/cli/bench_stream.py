@@ -32,12 +32,12 @@ def stream_command(
     sides = imgsz.replace(",", " ").split()
     if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
         raise UsageError(f"--imgsz takes one height and width here, as in 480 640, not {imgsz!r}")
-    if output is not None and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: its folder does not exist")
 
     from edgefuse.bench.bench_stream import STREAM_COMMAND, stream_markdown, stream_record
-    from edgefuse.bench.record import save_document
+    from edgefuse.bench.record import check_savable, save_document
 
+    if output is not None:
+        check_savable(output)
     size = (int(sides[0]), int(sides[1]))
     with progress("Streaming", None):
         record = stream_record(model, seconds=seconds, size=size, rate_hz=rate, cores=cores)

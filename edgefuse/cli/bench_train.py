@@ -38,14 +38,14 @@ def train_command(
             raise MissingDependencyError.for_package(package, extra="train", purpose="measure training")
     if seconds <= 0 or warmup < 0:
         raise UsageError("--seconds must be above 0, --warmup at least 0")
-    if output is not None and not output.parent.is_dir():
-        raise UsageError(f"--output {output}: its folder does not exist")
 
-    from edgefuse.bench.machine import physical_cores
+    from edgefuse.bench.machine import threads_for
     from edgefuse.bench.measure import Budget
-    from edgefuse.bench.record import save_document
+    from edgefuse.bench.record import check_savable, save_document
     from edgefuse.bench.training import TrainingRow, training_markdown, training_rows
 
+    if output is not None:
+        check_savable(output)
     with progress("Measuring", None) as advance:
 
         def finish(row: TrainingRow) -> None:
@@ -59,7 +59,7 @@ def train_command(
             device=device,
             overrides=assign or (),
             budget=Budget(seconds=seconds, warmup_seconds=warmup, max_seconds=max(60.0, 3 * seconds)),
-            threads=physical_cores() if threads is None else threads,
+            threads=threads_for(threads),
             on_row=finish,
         )
     if output is not None:

@@ -57,6 +57,10 @@ def calibrate_command(
     if distance is not None and not distance > 0.0:
         raise UsageError(f"--distance must be positive, not {distance:g}")
     picture = overlay or output.with_suffix(".png")
+    if output.suffix != ".toml":
+        raise UsageError(f"--output {output}: a calibration is a .toml file")
+    if any(picture.resolve() == source.resolve() for source in (ir, vis) if source is not None):
+        raise UsageError(f"the overlay would replace {picture}, a picture to be registered: give another --overlay")
     for path in (output, picture):
         if path.exists() and not overwrite:
             raise InputError(f"{path} is there already: give another --output, or --overwrite to replace it")

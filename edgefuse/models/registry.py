@@ -142,7 +142,10 @@ def _foreign_factory(name: str) -> Callable[..., nn.Module]:
     try:
         found: Any = importlib.import_module(module_name)
     except ImportError as error:
-        raise UsageError(f"model {name!r}: cannot import {module_name} ({error}); is it on PYTHONPATH?") from error
+        raise UsageError(
+            f"model {name!r}: cannot import {module_name} ({error}); PYTHONPATH must name the folder that holds it, "
+            "as in PYTHONPATH=. edgefuse …"
+        ) from error
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if not callable(found):

@@ -31,7 +31,8 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
         path: A ``.safetensors`` file, or a ``.pt``/``.pth`` file that holds a state dict and nothing but tensors.
 
     Raises:
-        ArtifactError: The file is missing, damaged or does not fit; the message names the tensors.
+        ArtifactError: The file is missing, damaged, holds NaN or infinity, or does not fit; the message names the
+            tensors.
         TrustError: The torch file holds pickled code.
         UsageError: The file has another suffix.
     """
@@ -46,11 +47,9 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
         for name in expected
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
-    complaints = [
-        f"{kind}: {_shorten(found)}"
-        for kind, found in (("missing", missing), ("unexpected", unexpected), ("wrong shape", misshaped))
-        if found
-    ]
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    kinds = ("missing", missing), ("unexpected", unexpected), ("wrong shape", misshaped), ("not finite", broken)
+    complaints = [f"{kind}: {_shorten(found)}" for kind, found in kinds if found]
     if complaints:
         raise ArtifactError(f"weights {path} do not fit {type(module).__name__}: {'; '.join(complaints)}")
     module.load_state_dict({name: tensors.get(name, own) for name, own in expected.items()})

@@ -56,6 +56,14 @@ def test_four_points_become_a_file_and_a_picture_to_judge(tmp_path: Path, pictur
     assert run(*pictures, *points, "--overwrite")[0] == 0
 
 
+def test_the_overlay_does_not_replace_a_picture(tmp_path: Path, pictures: list[object]) -> None:
+    """Not even where files may be replaced."""
+    before = (tmp_path / "vis.png").read_bytes()
+    code, text = run(*pictures, "--auto", "--overwrite", "--output", tmp_path / "vis.toml")
+    assert (code, "give another --overlay" in text) == (2, True), text
+    assert (tmp_path / "vis.png").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
@@ -67,6 +75,7 @@ def test_four_points_become_a_file_and_a_picture_to_judge(tmp_path: Path, pictur
         (["--circles", "7x5"], 1, "no pair shows"),
         (["--auto", "--distance", "0"], 2, "positive"),
         (["--auto"], 1, "no trustworthy match"),
+        (["--auto", "--output", "c.png"], 2, "a calibration is a .toml file"),
     ],
 )
 def test_what_gives_no_calibration_says_why_and_writes_nothing(

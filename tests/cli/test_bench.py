@@ -84,6 +84,9 @@ def test_other_tables_and_the_papers_rows(run: Run, average_model: Path) -> None
         (("lite", "--config", "a"), "--config a: write it as KEY=VALUE"),
         (("lite", "--seconds", "0"), "--seconds and --timeout must be above 0"),
         (("lite", "--output", "no/such/folder.json"), "its folder does not exist"),
+        (("lite", "--output", "."), "that is a folder: name a .json file"),
+        (("lite", "--threads", 99999), "--threads must be 1 to "),
+        (("train", "lite", "--threads", 0), "--threads must be 1 to "),
     ],
 )
 def test_wrong_usage_says_what_to_do(run: Run, arguments: tuple[object, ...], message: str) -> None:
@@ -99,6 +102,14 @@ def test_a_record_to_compare_with_is_read_before_anything_is_measured(run: Run, 
     result = run("lite", "--compare", tmp_path / "missing.json")
     assert result.code == 1
     assert "missing.json: cannot read" in result.err
+
+
+@pytest.mark.parametrize("arguments", [("lite",), ("kernels",), ("train", "lite"), ("stream", "lite")])
+def test_a_record_that_cannot_be_saved_is_found_before_anything_is_measured(run: Run, arguments: tuple[str]) -> None:
+    """One line, as for every output."""
+    result = run(*arguments, "--output", "/proc/record.json")
+    assert (result.code, "/proc: cannot write there" in result.err) == (1, True)
+    assert len(result.err.strip().splitlines()) == 1
 
 
 def test_help_reads_well(run: Run) -> None:

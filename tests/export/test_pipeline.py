@@ -342,7 +342,7 @@ def test_folder_that_cannot_be_written_is_named(graph: Path, tmp_path: Path) -> 
         ({"format": "openvino"}, "onnx, ort, tensorrt, tensorrt-rtx, triton-repo"),
         ({"precision": "fp8"}, "fp32, fp16, bf16, int8"),
         ({"lower": "fft"}, "auto, dense, radix, keep"),
-        ({"output": "x.rtx"}, "a onnx artifact is a .onnx file"),
+        ({"output": "x.rtx"}, "--format onnx writes a .onnx file"),
         ({"imgsz": (10, 12)}, "multiples of 4, at least 8; take --imgsz 12 12"),
         ({"imgsz": (0, 8)}, "from 1 to 8192"),
         ({"imgsz": [(8, 8), (16, 16)]}, "add --dynamic"),

@@ -119,6 +119,17 @@ def test_long_lists_of_tensors_are_cut(tmp_path: Path) -> None:
         load_weights(_network(0), path)
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    """By the tensor, before a network draws black pictures with them."""
+    network, path = _network(0), tmp_path / "weights.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].flatten()[0] = float("nan")
+    save_file(tensors, path)
+    with pytest.raises(ArtifactError, match=f"not finite: {name}$"):
+        load_weights(network, path)
+
+
 def test_training_checkpoint_loads_into_an_inference_network_and_back(tmp_path: Path) -> None:
     """The auxiliary decoder's tensors may be left over or absent."""
     torch.manual_seed(0)
