@@ -220,9 +220,12 @@ def _check(
     from edgefuse.export.blocked_layout import add_in_blocked_layout
     from edgefuse.export.concatenations import convolve_before_concatenating
     from edgefuse.export.dft import count_dft, lower_dft
+    from edgefuse.export.quantisation import refuse_quantised_for_cpu
 
     original = graph if graph is not None else _from_network(source, request)
     target: Target = "cpu" if request.engine is None else "tensor-core"
+    if request.engine is not None:
+        refuse_quantised_for_cpu(original, source.name)
     checks = checks or synthetic_pairs(*request.sizes[0], count=_SIMULATED_PAIRS)
     lowered = lower_dft(original, method=request.lower, target=target)
     if target == "cpu" and request.precision == "fp32":
@@ -294,15 +297,17 @@ def _compare(
     else:
         reference, runtime = _cpu_inference(original.SerializeToString(), source.precision)
         name = f"{source.name}, {source.precision}, {runtime}"
-    artifact, runtime = _cpu_inference(content, precision)
+    artifact, runtime = _cpu_inference(content, precision, on_cpu=request.engine is None)
     names = (name, runtime, checks.description)
     return measure(artifact, reference, _inputs(request, checks), precision=precision, names=names)
 
 
-def _cpu_inference(graph: bytes, precision: Precision) -> tuple[Infer, str]:
-    """Run a graph of any precision on the CPU, and say by what."""
+def _cpu_inference(graph: bytes, precision: Precision, *, on_cpu: bool = True) -> tuple[Infer, str]:
+    """Run a graph of any precision on the CPU, where it is meant to run or not, and say by what."""
     if precision != "bf16":
-        return graph_inference(graph, optimise=precision == "fp32"), runtime_name()
+        # int8 for a CPU as it will run, in integers.
+        optimise = precision == "fp32" or (precision == "int8" and on_cpu)
+        return graph_inference(graph, optimise=optimise), runtime_name()
     from edgefuse.export.precision import simulate_bf16
 
     return graph_inference(simulate_bf16(graph)), f"{runtime_name()}, bf16 simulated by rounding"

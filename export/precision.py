@@ -1,17 +1,17 @@
 """Lower precision as nodes of the graph: casts for fp16 and bf16, quantise and dequantise pairs for int8.
 
-TensorRT 11 and TensorRT-RTX know no other way, and TensorRT 10 takes it too, so one graph serves all. NVIDIA's Model
-Optimizer places the nodes where it is installed; ONNX Runtime's tools stand in for it for fp16 and int8.
+TensorRT 11 and TensorRT-RTX know no other way, and TensorRT 10 takes it too, so one graph serves all three. NVIDIA's
+Model Optimizer places the nodes where it is installed; ONNX Runtime's tools stand in for it for fp16 and int8, and
+write int8 for CPUs.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import metadata
 from io import StringIO
@@ -23,10 +23,10 @@ import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 from numpy.typing import NDArray
-from onnx import helper
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.export.graph_editing import is_op
+from edgefuse.export.quantisation import quantised
 from edgefuse.export.value_ranges import largest_values
 from edgefuse.manifest import Precision
 
@@ -38,12 +38,6 @@ Feeds = Sequence[Sequence[NDArray[np.float32]]]
 # pictures are brighter. An rfft2 with ortho normalisation peaks at sqrt(H * W), 554 for 480 x 640; without it at H *
 # W.
 _LARGEST_FP16_VALUE = 4096.0
-# Quantised frequencies ring over the whole picture: the transforms keep the precision around them.
-_TRANSFORM_PREFIX = "lower_dft.transform_"
-_INT8_OPS = ("Conv", "MatMul", "Gemm")
-# Products for each value that goes in or out, from which on int8 saves a convolution more time than quantising and
-# dequantising those values takes. Of lite's convolutions those with 48 lose and those with 78 win on a CPU with AVX2.
-_SMALLEST_REUSE = 64.0
 _INSTALL = (
     "pip install 'nvidia-modelopt>=0.40' onnx-graphsurgeon onnxslim polygraphy lief cppimport onnxconverter-common"
 )
@@ -58,7 +52,8 @@ def to_precision(
         model: The graph, of fixed batch.
         precision: "fp16", "bf16" or "int8".
         samples: Inputs of the network: those that int8 is calibrated on, or on which value ranges are measured.
-        for_engine: Leave what int8 does not reach in fp16, which GPUs are fast in, instead of fp32.
+        for_engine: Quantise as TensorRT reads it, and leave what int8 does not reach in fp16, which GPUs are fast in.
+            Otherwise int8 is as ONNX Runtime computes it on a CPU, and the rest fp32.
 
     Returns:
         The graph, and name and version of the tool that wrote it.
@@ -74,9 +69,9 @@ def to_precision(
     try:
         with _quiet():
             if precision == "int8":
-                if optimiser:
-                    return _int8_by_optimiser(model, samples, rest="fp16" if for_engine else "fp32")
-                return _int8_by_onnxruntime(model, samples)
+                return quantised(
+                    model, names=_names(model), samples=samples, for_engine=for_engine, optimiser=optimiser
+                )
             if optimiser:
                 return _cast_by_optimiser(model, precision, samples)
             if precision == "fp16":
@@ -152,31 +147,6 @@ def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.M
     return converted, _tool("onnxruntime", "precision")
 
 
-def _quantisable(model: onnx.ModelProto) -> list[str]:
-    """Nodes that int8 is for: no transform, and no convolution that is over before its input is quantised.
-
-    In ``lite`` that leaves the blend of the sources, whose errors nothing behind it would hide, in fp32.
-    """
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    nodes = [node for node in model.graph.node if not node.name.startswith(_TRANSFORM_PREFIX)]
-    paying = [node for node in nodes if node.op_type != "Conv" or _reuse(node, shapes) >= _SMALLEST_REUSE]
-    # Who asks for int8 gets it, though nothing be gained.
-    return [node.name for node in (paying if any(node.op_type in _INT8_OPS for node in paying) else nodes)]
-
-
-def _reuse(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> float:
-    """Products of a convolution for each value that it reads or writes; infinite where its weights are computed."""
-    if len(node.input) < 2 or node.input[1] not in shapes:
-        return float("inf")
-    outputs, inputs_of_group, *kernel = shapes[node.input[1]]
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    inputs = inputs_of_group * attributes.get("group", 1)
-    # For one output position: a stride of 2 in both directions reads four input positions.
-    values = outputs + inputs * math.prod(attributes.get("strides", [1]))
-    products = outputs * inputs_of_group * math.prod(kernel)
-    return float(products / values)
-
-
 def _join_wide_nodes(graph: Any) -> None:
     """Let a wide value go from one fp32 node to the next without a detour through fp16, where it would be infinite."""
     for node in list(graph):
@@ -185,73 +155,6 @@ def _join_wide_nodes(graph: Any) -> None:
         down = node.inputs[0].producer()
         if is_op(down, "Cast") and down.attributes["to"].value == ir.DataType.FLOAT16:
             node.outputs[0].replace_all_uses_with(down.inputs[0])
-
-
-def _int8_by_optimiser(model: onnx.ModelProto, samples: Feeds, *, rest: str) -> tuple[onnx.ModelProto, dict[str, str]]:
-    from modelopt.onnx.quantization import quantize
-
-    stacked = [np.concatenate(images) for images in zip(*samples, strict=True)]
-    kept = set(_quantisable(model))
-    excluded = [node.name for node in model.graph.node if node.op_type in _INT8_OPS and node.name not in kept]
-    with tempfile.TemporaryDirectory() as folder:
-        path, output = Path(folder) / "graph.onnx", Path(folder) / "graph.int8.onnx"
-        onnx.save(model, path)
-        quantize(
-            str(path),
-            quantize_mode="int8",
-            calibration_data=dict(zip(_names(model), stacked, strict=True)),
-            calibration_method="entropy",
-            calibration_eps=["cpu"],
-            high_precision_dtype=rest,
-            op_types_to_quantize=list(_INT8_OPS),
-            nodes_to_exclude=[f"^{name}$".replace(".", r"\.") for name in excluded] or None,
-            output_path=str(output),
-            log_level="ERROR",
-        )
-        converted = onnx.load(output)
-    return converted, _tool("nvidia-modelopt", "precision")
-
-
-def _int8_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.ModelProto, dict[str, str]]:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands the samples over one by one."""
-
-        def __init__(self) -> None:
-            self._feeds: Iterator[Mapping[str, Any]] = iter(
-                [dict(zip(_names(model), images, strict=True)) for images in samples]
-            )
-
-        def get_next(self) -> Mapping[str, Any] | None:
-            """The next sample, None after the last."""
-            return next(self._feeds, None)
-
-    with tempfile.TemporaryDirectory() as folder:
-        path, output = Path(folder) / "graph.onnx", Path(folder) / "graph.int8.onnx"
-        onnx.save(model, path)
-        quantize_static(
-            path,
-            output,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=list(_INT8_OPS),
-            nodes_to_quantize=_quantisable(model),
-            per_channel=True,
-            calibrate_method=CalibrationMethod.Percentile,
-            # What TensorRT reads: symmetric on both sides, biases left in fp32.
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
-        )
-        converted = onnx.load(output)
-    return converted, _tool("onnxruntime", "precision")
 
 
 def simulate_bf16(graph: bytes) -> bytes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -17,6 +16,7 @@ from edgefuse.export import lower_dft, precision
 from edgefuse.export.graph_inference import graph_inference
 from edgefuse.export.parity import LIMITS, compare
 from edgefuse.export.precision import simulate_bf16, to_precision
+from edgefuse.export.quantisation import refuse_quantised_for_cpu
 from edgefuse.export.value_ranges import largest_values
 
 HEIGHT, WIDTH, CHANNELS = 16, 24, 16
@@ -118,45 +118,21 @@ def test_sums_too_wide_for_fp16_stay_in_fp32(tool: str) -> None:
     assert_close(outputs(converted), outputs(model), "fp16")
 
 
-BY_ONNXRUNTIME = """
-import sys
-import numpy as np
-import onnx
-from edgefuse.export import precision
-precision._model_optimiser = lambda: False
-samples = [[pair["ir"], pair["vis"]] for pair in np.load(sys.argv[2], allow_pickle=False)["pairs"]]
-converted, _ = precision.to_precision(onnx.load(sys.argv[1]), "int8", samples=samples)
-onnx.save(converted, sys.argv[3])
-"""
-
-
-def quantised(model: onnx.ModelProto, tool: str, folder: Path) -> onnx.ModelProto:
-    """The graph in int8; ONNX Runtime's tool runs in its own process, since Model Optimizer patches it in this one."""
-    if tool == "modelopt":
-        return to_precision(model, "int8", samples=SAMPLES)[0]
-    onnx.save(model, folder / "graph.onnx")
-    image = (np.float32, SAMPLES[0][0].shape)
-    pairs = np.array([tuple(images) for images in SAMPLES], dtype=[("ir", *image), ("vis", *image)])
-    np.savez(folder / "samples.npz", pairs=pairs)
-    arguments = [folder / "graph.onnx", folder / "samples.npz", folder / "int8.onnx"]
-    subprocess.run([sys.executable, "-c", BY_ONNXRUNTIME, *arguments], check=True, capture_output=True)
-    return onnx.load(folder / "int8.onnx")
-
-
-def test_int8_quantises_convolutions_and_leaves_transforms(tool: str, tmp_path: Path) -> None:
-    """Pairs of quantise and dequantise around the convolutions, symmetric, and none at the DFT matrices."""
+@pytest.mark.usefixtures("tool")
+def test_int8_for_engines_quantises_convolutions_and_leaves_transforms() -> None:
+    """Pairs of quantise and dequantise around a convolution, symmetric, and none at what lower_dft wrote."""
     model = network()
-    converted = quantised(model, tool, tmp_path)
+    converted, _ = to_precision(model, "int8", samples=SAMPLES, for_engine=True)
     onnx.checker.check_model(converted)
     makers = {name: node.op_type for node in converted.graph.node for name in node.output}
     seen = Counter()
     for node in converted.graph.node:
         quantised_inputs = [makers.get(name) for name in node.input].count("DequantizeLinear")
-        if node.op_type == "Conv":
-            seen["conv"] += quantised_inputs == 2
-        elif node.name.startswith("lower_dft.transform_"):
-            seen["transform"] += 1
+        if node.name.startswith("lower_dft."):  # the convolution too that it has drawn the last transform's scale into
+            seen["transform"] += node.name.startswith("lower_dft.transform_")
             assert quantised_inputs == 0
+        elif node.op_type == "Conv":
+            seen["conv"] += quantised_inputs == 2
     assert seen["conv"] >= 1
     assert seen["transform"] == 4
     zero_points = [
@@ -190,18 +166,62 @@ def two_convolutions() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
 
-def test_int8_leaves_convolutions_that_are_over_before_their_input_is_quantised(tool: str, tmp_path: Path) -> None:
-    """Where one convolution pays, those that do not keep their precision."""
-    model = two_convolutions()
-    converted = quantised(model, tool, tmp_path)
-    makers = {name: node.op_type for node in converted.graph.node for name in node.output}
-    found = {
-        node.name: [makers.get(name) for name in node.input].count("DequantizeLinear") == 2
-        for node in converted.graph.node
+def quantised_convolutions(model: onnx.ModelProto) -> dict[str, bool]:
+    """Whether data and weights of each convolution come from dequantised values."""
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    return {
+        node.name: [makers.get(name) for name in node.input[:2]].count("DequantizeLinear") == 2
+        for node in model.graph.node
         if node.op_type == "Conv"
     }
-    assert found == {"first": False, "middle": True, "last": False}
+
+
+@pytest.mark.usefixtures("tool")
+@pytest.mark.parametrize("for_engine", [False, True])
+def test_int8_leaves_convolutions_that_are_over_before_their_input_is_quantised(for_engine: bool) -> None:
+    """Where one convolution pays, those that do not keep their precision."""
+    model = two_convolutions()
+    converted, _ = to_precision(model, "int8", samples=SAMPLES, for_engine=for_engine)
+    assert quantised_convolutions(converted) == {"first": False, "middle": True, "last": False}
     assert_close(outputs(converted), outputs(model), "int8")
+
+
+def test_int8_for_a_cpu_is_computed_in_integers(tmp_path: Path) -> None:
+    """ONNX Runtime keeps no convolution that dequantises first, and no activation behind one."""
+    model = network()
+    for node in model.graph.node:
+        node.name = "" if node.op_type == "Relu" else node.name  # nodes without names are told apart too
+    converted, builder = to_precision(model, "int8", samples=SAMPLES)
+    assert builder["precision"].startswith("onnxruntime")
+    assert sorted(quantised_convolutions(converted).values()) == [False, True]  # one is lower_dft's
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(converted.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    nodes = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert (nodes["QLinearConv"], nodes["Conv"] + nodes["FusedConv"]) == (1, 1)
+    assert nodes["Relu"] == 1  # the one between the transforms, whose frequencies stay in fp32
+    got = [session.run(None, dict(zip(("ir", "vis"), images, strict=True)))[0] for images in SAMPLES]
+    assert_close(np.stack(got), outputs(model), "int8")
+
+
+def test_products_of_int8_cannot_overflow_the_sums_of_a_cpu_without_vnni() -> None:
+    """Two products of 8 bits and 7 bits fit 16 bits with a sign; of 8 and 8 they do not."""
+    converted, _ = to_precision(two_convolutions(), "int8", samples=SAMPLES)
+    weights = [numpy_helper.to_array(one) for one in converted.graph.initializer if "wide" in one.name and one.dims]
+    bytes_ = [weight.astype(np.int64) for weight in weights if weight.dtype == np.int8 and weight.ndim == 4]
+    assert len(bytes_) == 1
+    assert 32 < np.abs(bytes_[0]).max() <= 64
+    assert 2 * 255 * np.abs(bytes_[0]).max() <= np.iinfo(np.int16).max
+
+
+def test_a_graph_quantised_for_cpus_is_refused_for_an_engine() -> None:
+    """TensorRT's own message names no way out."""
+    converted, _ = to_precision(two_convolutions(), "int8", samples=SAMPLES)
+    with pytest.raises(UsageError, match=r"lite is quantised for CPUs.*export the network itself"):
+        refuse_quantised_for_cpu(converted, "lite")
+    for_engines, _ = to_precision(two_convolutions(), "int8", samples=SAMPLES, for_engine=True)
+    refuse_quantised_for_cpu(for_engines, "lite")
 
 
 def test_engines_compute_the_rest_of_int8_in_fp16() -> None:
