@@ -57,13 +57,7 @@ def calibrate_command(
     if distance is not None and not distance > 0.0:
         raise UsageError(f"--distance must be positive, not {distance:g}")
     picture = overlay or output.with_suffix(".png")
-    if output.suffix != ".toml":
-        raise UsageError(f"--output {output}: a calibration is a .toml file")
-    if any(picture.resolve() == source.resolve() for source in (ir, vis) if source is not None):
-        raise UsageError(f"the overlay would replace {picture}, a picture to be registered: give another --overlay")
-    for path in (output, picture):
-        if path.exists() and not overwrite:
-            raise InputError(f"{path} is there already: give another --output, or --overwrite to replace it")
+    _check_outputs(output, picture, sources=(ir, vis), overwrite=overwrite)
     if ir is None or vis is None:
         raise UsageError("give both --ir and --vis")
     pairs = _read(ir, vis)
@@ -85,6 +79,16 @@ def calibrate_command(
     found.save(output)
     _write_overlay(found, pairs[0], picture)
     _report(found, output, picture, evidence, as_json=json)
+
+
+def _check_outputs(output: Path, picture: Path, *, sources: tuple[Path | None, ...], overwrite: bool) -> None:
+    if output.suffix != ".toml":
+        raise UsageError(f"--output {output}: a calibration is a .toml file")
+    if any(picture.resolve() == source.resolve() for source in sources if source is not None):
+        raise UsageError(f"the overlay would replace {picture}, a picture to be registered: give another --overlay")
+    for path in (output, picture):
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} is there already: give another --output, or --overwrite to replace it")
 
 
 def _time_offset_ms(recording: Path) -> tuple[float, dict[str, float | int]]:
