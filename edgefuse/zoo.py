@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgefuse.errors import ArtifactError, UsageError
+from edgefuse.foreign import is_foreign
 from edgefuse.manifest import Manifest, manifest_path
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 DEFAULT_MODEL = "lite"
+_WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,12 @@ def artifact(model: str | os.PathLike[str]) -> Path:
     here = installed()
     if text in here:
         return here[text]
+    if is_foreign(text) and not Path(text).exists():
+        raise UsageError(f"{text} is a class, not a model file: edgefuse export {text} --weights FILE makes one")
+    if Path(text).suffix.lower() in _WEIGHTS_SUFFIXES:
+        raise UsageError(
+            f"{text} holds weights alone: edgefuse export NAME --weights {text} makes a model file of them"
+        )
     if Path(text).suffix or os.sep in text:
         if not Path(text).is_file():
             raise ArtifactError(f"{text}: no such model file")

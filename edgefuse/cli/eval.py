@@ -89,6 +89,7 @@ def evaluate_command(
     request = Request(_convention(convention, profile), names, psd, seed, device)  # type: ignore[arg-type]  # it checks
     disturbances = [tuple(map(parse_corruption, text.split("+"))) for text in corrupt or ()]
     methods = _methods(fused, method, model)
+    _check_models(model or [], device)
     items, problems = find_items(ir, vis, mask)
     jobs = plan(methods, items, disturbances)
     _make(output)
@@ -160,6 +161,14 @@ def _methods(fused: Path | None, method: list[str] | None, model: list[str] | No
     if twice:
         raise UsageError(f"two methods are called {', '.join(twice)}: name them with --method NAME=DIR")
     return found
+
+
+def _check_models(names: list[str], device: str) -> None:
+    """What cannot be loaded is said once, not for every image."""
+    from edgefuse.fuser import load
+
+    for name in names:
+        load(name, device=device).close()  # type: ignore[arg-type]  # load names the devices
 
 
 def _run(jobs: list[Job], request: Request, problems: list[str], *, workers: int, output: Path | None) -> Study:

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from edgefuse.errors import UsageError
+from edgefuse.foreign import import_foreign
 from edgefuse.losses._protocol import Loss
 from edgefuse.losses.angle_gradient import AngleGradientLoss
 from edgefuse.losses.direction_aware import DirectionAwareLoss
@@ -58,6 +59,7 @@ def create(name: str, **config: Any) -> Loss:
 
     Args:
         name: A name from ``names()``; a function of the same name, with the same options, is in ``edgefuse.losses``.
+            Or ``package.module:Class``, a subclass of ``Loss`` of your own.
         **config: Options of the loss, as its function documents them.
 
     Returns:
@@ -69,9 +71,9 @@ def create(name: str, **config: Any) -> Loss:
     Example:
         >>> loss = create("direction_aware", scale_weights=(1.0, 0.5))
     """
-    loss = _LOSSES.get(name)
+    loss = _own_loss(name) if ":" in name else _LOSSES.get(name)
     if loss is None:
-        raise UsageError(f"unknown loss {name!r}; known are {', '.join(names())}")
+        raise UsageError(f"unknown loss {name!r}; known are {', '.join(names())}, or package.module:Class for your own")
     options = inspect.signature(loss).parameters.values()
     unknown = [key for key in config if key not in {option.name for option in options}]
     if unknown:
@@ -81,3 +83,10 @@ def create(name: str, **config: Any) -> Loss:
         return loss(**config)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the loss {name} cannot take {config!r}: {error}") from error
+
+
+def _own_loss(name: str) -> type[Loss]:
+    loss = import_foreign(name, kind="loss")
+    if not (isinstance(loss, type) and issubclass(loss, Loss)):
+        raise UsageError(f"loss {name!r}: it is no subclass of edgefuse.losses.Loss")
+    return loss

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgefuse import zoo
 from edgefuse.errors import MissingDependencyError, TrustError, UsageError
+from edgefuse.foreign import import_foreign
 from edgefuse.manifest import sha256_file
 from edgefuse.models.weights import load_weights
 
@@ -30,7 +30,6 @@ _BUILT_IN = {
     "sspfusion": "edgefuse.models.sspfusion",
 }
 _FACTORIES: dict[str, Callable[..., nn.Module]] = {}
-_FOREIGN_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 Factory = TypeVar("Factory", bound="Callable[..., nn.Module]")
 
@@ -99,7 +98,7 @@ def create(name: str, *, pretrained: bool = False, **config: Any) -> nn.Module:
         path, config = _shipped(name, config)
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError.for_package("torch", extra="train", purpose=f"build the network {name!r}")
-    factory = _foreign_factory(name) if ":" in name else _registered_factory(name)
+    factory = import_foreign(name, kind="model") if ":" in name else _registered_factory(name)
     try:
         inspect.signature(factory).bind(**config)
     except TypeError as error:
@@ -132,26 +131,6 @@ def _registered_factory(name: str) -> Callable[..., nn.Module]:
             f"unknown model {name!r}; known are {', '.join(names())}, or package.module:Class for your own"
         )
     return _FACTORIES[name]
-
-
-def _foreign_factory(name: str) -> Callable[..., nn.Module]:
-    """Import the class that ``package.module:Class`` names."""
-    if not _FOREIGN_NAME.fullmatch(name):
-        raise UsageError(f"cannot read the model name {name!r}; write it as package.module:Class")
-    module_name, _, attribute = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(
-            f"model {name!r}: cannot import {module_name} ({error}); PYTHONPATH must name the folder that holds it, "
-            "as in PYTHONPATH=. edgefuse …"
-        ) from error
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        raise UsageError(f"model {name!r}: {module_name} has no class or function {attribute}")
-    factory: Callable[..., nn.Module] = found
-    return factory
 
 
 def _check_network(name: str, network: object) -> None:

@@ -86,6 +86,8 @@ def test_wrong_names_are_usage_errors(average_model: Path) -> None:
     """Model, device, runtime and precision each say what is allowed."""
     for arguments, message in (
         ({"model": "nonsense"}, "unknown model"),
+        ({"model": "my.nets:Net"}, "edgefuse export my.nets:Net --weights FILE makes one"),
+        ({"model": "runs/lite/weights.safetensors"}, "edgefuse export NAME --weights runs/lite/weights.safetensors"),
         ({"model": average_model, "device": "tpu"}, "device must be one of cpu, cuda"),
         ({"model": average_model, "runtime": "x"}, "runtime must be one of"),
         ({"model": average_model, "precision": "fp16"}, "is fp32, not fp16: edgefuse export average --precision fp16"),

@@ -58,6 +58,28 @@ def test_unknown_names_and_options_list_what_is_allowed():
         create("max_intensity", window=7)
 
 
+def test_a_loss_of_ones_own_is_built_by_its_path(tmp_path, monkeypatch, pictures):
+    """A recipe takes it as it takes ours: with options, and with what is wrong in one line."""
+    (tmp_path / "own_losses.py").write_text(
+        "from edgefuse import losses\n"
+        "class Mean(losses.Loss):\n"
+        "    def __init__(self, *, target: float = 0.5) -> None:\n"
+        "        super().__init__(lambda fused, ir, vis, *, target: (fused.mean() - target).abs(), target=target)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    total = losses.compose({"mean": {"loss": "own_losses:Mean", "weight": 2, "target": 0.25}})
+    fused, ir, vis = pictures(16, 16)
+    torch.testing.assert_close(total(fused, ir, vis), 2 * (fused.mean() - 0.25).abs())
+    for name, message in (
+        ("own_losses:Mean", "has no option level; its options are target=0.5"),
+        ("own_losses:losses", "has no class or function losses"),
+        ("inspect:signature", "no subclass of edgefuse.losses.Loss"),
+        ("no_such_package:Mean", "PYTHONPATH must name the folder that holds it"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            create(name, level=1)
+
+
 def test_an_option_of_the_wrong_type_is_refused():
     """A string where a number belongs is a usage error, not a traceback."""
     with pytest.raises(UsageError, match="ssim cannot take"):
