@@ -14,7 +14,7 @@ import edgefuse
 from edgefuse import __version__
 from edgefuse.bench.images import sample_pair
 from edgefuse.bench.onnx_ops import count_operations
-from edgefuse.errors import ArtifactError, UsageError
+from edgefuse.errors import ArtifactError, InputError, UsageError
 from edgefuse.images import write_image
 from edgefuse.manifest import ArtifactFormat, Precision
 
@@ -134,6 +134,9 @@ def export_network(
 
     Returns:
         The file, its manifest beside it.
+
+    Raises:
+        InputError: The cache takes no files.
     """
     from edgefuse.export import export
     from edgefuse.manifest import verify
@@ -152,7 +155,11 @@ def export_network(
             pass
         else:
             return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        way_out = "give --no-cache, or a folder that takes files as EDGEFUSE_CACHE"
+        raise InputError(f"{path.parent}: cannot keep graphs there ({error.strerror}): {way_out}") from error
     # Every row checks its own output against the network, so that a lossy export is told by its row, and one pair is
     # enough here: a large network takes half a minute for it.
     export(

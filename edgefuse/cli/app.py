@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -70,6 +72,7 @@ app.command("doctor")(doctor_command)
 
 def main() -> None:
     """Run the command line; deliberate errors become one line and their exit code."""
+    _speak_any_locale()
     try:
         app()
     except EdgeFuseError as error:
@@ -77,6 +80,27 @@ def main() -> None:
             raise
         log(f"error: {error}", style="red")
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk behind stdout, a folder that went away meanwhile
+        if os.environ.get("EDGEFUSE_DEBUG") == "1":
+            raise
+        _silence_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        log(f"error: {where}{error.strerror or error}", style="red")
+        sys.exit(1)
     except KeyboardInterrupt:
         log("interrupted")
         sys.exit(130)
+
+
+def _speak_any_locale() -> None:
+    """What the terminal's encoding lacks becomes a question mark; without this a result would end in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _silence_stdout() -> None:
+    """What is still buffered goes nowhere: flushed at the end of the process, it would raise the same error again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,7 +13,7 @@ pytest.importorskip("onnxscript")
 from edgefuse.bench.graphs import count_graph, count_network, export_network  # noqa: E402
 from edgefuse.bench.network import build_network, inference_parameters, state_bytes  # noqa: E402
 from edgefuse.bench.spec import model_subject  # noqa: E402
-from edgefuse.errors import UsageError  # noqa: E402
+from edgefuse.errors import InputError, UsageError  # noqa: E402
 
 SIZE = (32, 48)
 SUBJECT = model_subject("lite")
@@ -73,6 +73,14 @@ def test_an_export_is_kept_until_anything_changes(tmp_path: Path) -> None:
     with torch.no_grad():
         next(network.parameters()).add_(1.0)
     assert export() != path
+
+
+def test_a_cache_that_takes_no_files_says_the_way_out(tmp_path: Path) -> None:
+    """As under a home folder that a service may not write to."""
+    (tmp_path / "cache").touch()
+    network, _ = build_network(SUBJECT)
+    with pytest.raises(InputError, match=r"cannot keep graphs there .*: give --no-cache, or .* EDGEFUSE_CACHE"):
+        export_network(network, SUBJECT, "onnx", "fp32", batch=1, size=SIZE, folder=tmp_path, cache=tmp_path / "cache")
 
 
 def test_int8_says_how_to_get_it(tmp_path: Path) -> None:
