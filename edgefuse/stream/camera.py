@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Literal
@@ -175,7 +176,8 @@ class Camera:
             daemon=True,
             name=f"edgefuse-{self.config.role}",
         )
-        process.start()
+        with _interrupts_blocked():
+            process.start()
         self._process = process
         theirs.close()
         patience = self._first_frame_seconds
@@ -303,3 +305,17 @@ def _answer(connection: Connection, message: UseRing | int) -> None:
     """Answer a process that may be gone already; what it sent before is still to be read, and then its end."""
     with suppress(OSError):
         connection.send(message)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A Ctrl-C goes to the whole group: a process too young to ignore it would answer with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # started with the first process otherwise, and it unblocks the signals again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -33,6 +33,25 @@ def test_a_locale_without_a_character_gets_a_question_mark(average_model: Path) 
     assert (result.returncode, "64?64" in result.stdout) == (0, True), result.stderr
 
 
+def test_an_interrupt_while_it_starts_is_no_traceback() -> None:
+    """Ctrl-C right after Enter: the imports take a moment."""
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'edgefuse.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program + PROGRAM], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
+def test_a_camera_process_imports_no_command_line() -> None:
+    """It imports the program's own file again, before it opens the camera."""
+    program = "import sys; from edgefuse.cli import main; sys.exit('typer' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_behind_stdout_is_one_line() -> None:
     """For a table and for JSON."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +101,27 @@ def test_a_file_without_a_single_frame_fails(tmp_path: Path, wait_for: WaitFor) 
     with Collector(tmp_path / "cut.png") as got:
         wait_for(lambda: got.camera.status().state == "failed")
     assert "cut.png: no frame of it can be decoded" in str(got.camera.status().error)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+def test_a_camera_process_never_sees_a_ctrl_c(tmp_path: Path) -> None:
+    """It is blocked from the first moment: the parent decides what ends."""
+    program = (
+        "import sys, time\n"
+        "from edgefuse.stream.camera import Camera\n"
+        "from edgefuse.stream.config import CameraConfig\n"
+        "from edgefuse.stream.uri import parse_uri\n"
+        "if __name__ == '__main__':\n"
+        "    camera = Camera(CameraConfig('vis', parse_uri('synthetic:?size=64x64')), lambda _: None)\n"
+        "    camera.start()\n"
+        "    while not camera.process_id: time.sleep(0.01)\n"
+        "    for pid in ('self', camera.process_id): print(open(f'/proc/{pid}/status').read())\n"
+        "    camera.close()\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    shown = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=True).stdout
+    masks = [int(line.split()[1], 16) for line in shown.splitlines() if line.startswith("SigBlk")]
+    assert [bool(mask & 1 << (signal.SIGINT - 1)) for mask in masks] == [False, True]
 
 
 def test_a_killed_process_is_started_again(wait_for: WaitFor, http_camera: Any, kill_camera: Any) -> None:
