@@ -84,7 +84,8 @@ class OnnxRuntimeRunner(Runner):
         try:
             session = ort.InferenceSession(str(self.path), options, providers=[(provider, self._provider_options())])
         except Exception as error:  # ONNX Runtime's own exception classes share no base but Exception
-            raise ArtifactError(f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+            reason = f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)})"
+            raise ArtifactError(reason + self._way_out(ort.__version__)) from error
         # ONNX Runtime goes on without a provider whose libraries do not load; a GPU that was asked for is not the CPU.
         if provider not in session.get_providers():
             raise MissingDependencyError(
@@ -111,6 +112,16 @@ class OnnxRuntimeRunner(Runner):
             # Doubling the arena wastes memory that a Jetson shares with its CPU.
             "arena_extend_strategy": "kSameAsRequested",
         }
+
+    def _way_out(self, version: str) -> str:
+        """What to do about a graph that does not load, where that is known."""
+        if self.manifest is None or self.manifest.dft_lowering != "keep":
+            return ""
+        # Up to 1.23, the last for Python 3.10, there is no one-sided inverse.
+        return (
+            f"; it keeps ONNX's DFT operator, which ONNX Runtime {version} may not have in full: make it for one size, "
+            f"on any machine: edgefuse export {self.manifest.model} --imgsz HEIGHT WIDTH"
+        )
 
     def _read_signature(self, session: onnxruntime.InferenceSession) -> None:
         inputs = session.get_inputs()

@@ -128,7 +128,10 @@ def test_a_closed_fuser_says_so(average_model: Path) -> None:
 
 def test_a_model_that_keeps_the_slow_transform_says_how_to_be_rid_of_it() -> None:
     """The bundled RPFNet takes any size and so pays for ONNX's DFT operator; the default has nothing to say."""
-    with edgefuse.load("rpfnet") as fuser:
-        assert "edgefuse export rpfnet --imgsz" in str(fuser.advice)
+    try:
+        with edgefuse.load("rpfnet") as fuser:
+            assert "edgefuse export rpfnet --imgsz" in str(fuser.advice)
+    except edgefuse.ArtifactError as error:  # ONNX Runtime up to 1.23 does not load it, and then this is the advice
+        assert "edgefuse export rpfnet --imgsz" in str(error)  # noqa: PT017
     with edgefuse.load("lite") as fuser:
         assert fuser.advice is None

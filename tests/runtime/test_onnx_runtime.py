@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,17 @@ def test_cuda_that_does_not_start_is_no_silent_cpu(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     with pytest.raises(MissingDependencyError, match=r"cannot start CUDA: it needs a GPU .* or take --device cpu"):
         OnnxRuntimeRunner(average_model, device="cuda").activate()
+
+
+def test_a_transform_that_an_older_onnx_runtime_lacks_names_the_export(tmp_path: Path) -> None:
+    """ONNX Runtime 1.23, the last for Python 3.10, refuses the bundled RPFNet; one made for a size has no DFT."""
+    path = tmp_path / "rpfnet.onnx"
+    path.write_bytes(b"not a graph")
+    manifest = json.loads(Path(str(resources.files("edgefuse") / "assets" / "rpfnet.json")).read_text(encoding="utf-8"))
+    manifest |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size_bytes": path.stat().st_size}
+    path.with_suffix(".json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"cannot load it .*edgefuse export rpfnet --imgsz HEIGHT WIDTH"):
+        OnnxRuntimeRunner(path).activate()
 
 
 def test_bound_tensors_are_allocated_once_a_shape(average_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
