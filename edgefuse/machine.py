@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -98,7 +99,7 @@ _PACKAGES = (
 
 
 def components() -> list[Component]:
-    """Look up every package that EdgeFuse uses, importing none of them."""
+    """Look up every package that EdgeFuse uses, importing none of them into this process."""
     return [_component(package) for package in _PACKAGES]
 
 
@@ -113,8 +114,22 @@ def _component(package: _Package) -> Component:
         fix = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
         clash = "onnxruntime and onnxruntime-gpu are both installed and overwrite each other"
         return Component(package.name, package.purpose, version, fix=fix, required=True, note=clash)
+    if package.module == "cv2" and not found and (reason := _refusal(package.module)):
+        # JetPack's is built for NumPy 1; whatever else is wrong, a package of its own is the way out.
+        fix = "pip install 'numpy<2'" if "numpy" in reason.lower() else package.fix
+        return Component(
+            package.name, package.purpose, version, fix=fix, required=True, note=f"does not load: {reason}"
+        )
     note = ", ".join(found) if package.module in ("cv2", "onnxruntime") and found else None
     return Component(package.name, package.purpose, version, required=package.required, note=note)
+
+
+def _refusal(module: str) -> str | None:
+    """Why a module does not load, asked in a process of its own; None where it does."""
+    done = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    return next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"exit {done.returncode}")
 
 
 def _version(distribution: str) -> str | None:

@@ -52,6 +52,18 @@ def test_two_onnx_runtimes_are_reported(monkeypatch: pytest.MonkeyPatch) -> None
     assert "pip uninstall" in str(found["ONNX Runtime"].fix)
 
 
+def test_a_system_opencv_that_does_not_load_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JetPack's was built for NumPy 1 and is no package of pip's: beside NumPy 2 nothing of EdgeFuse would start."""
+    (tmp_path / "cv2.py").write_text('raise ImportError("numpy.core.multiarray failed to import")')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(machine, "_version", lambda name: None if name.startswith("opencv") else "1")
+    opencv = next(item for item in machine.components() if item.name == "OpenCV")
+    assert opencv.fix == "pip install 'numpy<2'"
+    assert "failed to import" in str(opencv.note)
+    monkeypatch.delenv("PYTHONPATH")
+    assert next(item for item in machine.components() if item.name == "OpenCV").fix is None
+
+
 def test_gpus_are_read_from_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names with commas survive; memory that the driver does not tell becomes 0."""
     smi = tmp_path / "nvidia-smi"
