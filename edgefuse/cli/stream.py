@@ -120,6 +120,7 @@ def stream_command(
             allowed_hosts=preview_host or (),
             palette=colours,
             device=device,  # type: ignore[arg-type]  # load has checked it
+            models_folder=Path(model).parent if Path(model).is_file() else None,
         )
         log(f"preview: {server.url}")
         try:

@@ -154,6 +154,25 @@ def test_the_model_is_switched_while_running(serve: Any, session: Session, avera
     wait_for(lambda: session.frames > seen + 3)
 
 
+def test_models_of_every_precision_are_offered(
+    serve: Any, session: Session, average_model: Path, tmp_path: Path
+) -> None:
+    """What is installed, and files with a manifest beside the model; other files and lost ones are left out."""
+    half = Path(shutil.copy(average_model, tmp_path / "average-fp16.onnx"))
+    manifest = json.loads(manifest_path(average_model).read_text())
+    for name, file in (("average-fp16", half.name), ("lost", "lost.onnx")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(manifest | {"file": file, "precision": "fp16"}))
+    (tmp_path / "settings.json").write_text('{"a": 1}')
+    server = serve(models_folder=tmp_path)
+    offered = json.loads(ask(server, "/models")[1])["models"]
+    labels = {one["model"]: one["label"] for one in offered}
+    assert labels["lite"] == "lite, fp32, onnx"
+    assert [name for name in labels if "average" in name or "lost" in name] == [str(half)]
+    assert labels[str(half)].endswith(", fp16, onnx")
+    code, answer = ask(server, "/model", body={"model": str(half)})
+    assert (code, b"fp16" in answer, "fp16" in session.fuser.model) == (200, True, True)
+
+
 def test_a_model_is_switched_on_the_device_of_the_stream(serve: Any, session: Session, average_model: Path) -> None:
     """A stream on the GPU does not go on, on the CPU; where that fails, the old model stays."""
     before = session.fuser

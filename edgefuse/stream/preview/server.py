@@ -11,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from edgefuse.fuser import load
 from edgefuse.runtime import Device
 from edgefuse.stream.fusing import FusedFrame
 from edgefuse.stream.palettes import Palette, colour, overlay
+from edgefuse.stream.preview.choices import model_choices
 from edgefuse.stream.preview.metrics import prometheus
 from edgefuse.stream.session import Session
 from edgefuse.thermal import to_unit
@@ -89,6 +91,8 @@ class PreviewServer:
             A page of another site that makes a browser ask here under its own name is refused.
         palette: Of the infrared picture.
         device: Where models that the page switches to run.
+        models_folder: Where exported models lie that the page offers, by default the folder that the stream was
+            started in.
 
     Raises:
         InputError: The address cannot be bound.
@@ -104,8 +108,10 @@ class PreviewServer:
         allowed_hosts: Iterable[str] = (),
         palette: Palette = "white-hot",
         device: Device = "cpu",
+        models_folder: Path | None = None,
     ) -> None:
         self.session, self._palette, self._device = session, palette, device
+        self.models_folder = models_folder or Path.cwd()
         self.token = token or (None if _is_loopback(host) else secrets.token_urlsafe(24))
         self.allowed_hosts = {"127.0.0.1", "localhost", "::1", host.lower(), *(name.lower() for name in allowed_hosts)}
         try:
@@ -207,6 +213,8 @@ def _handler(preview: PreviewServer) -> type[BaseHTTPRequestHandler]:
                 self._send(200, page, "text/html; charset=utf-8")
             elif path == "/status":
                 self._json(200, preview.session.status() | {"healthy": preview.session.healthy})
+            elif path == "/models":
+                self._json(200, {"models": model_choices(preview.models_folder)})
             elif path == "/metrics":
                 text = prometheus(preview.session.status(), healthy=preview.session.healthy)
                 self._send(200, text.encode(), "text/plain; version=0.0.4")
