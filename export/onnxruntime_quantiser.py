@@ -36,8 +36,9 @@ def quantise_folder(folder: Path) -> None:
     """Quantise the folder's graph.
 
     Args:
-        folder: With ``request.json``: ``nodes``, the names of those to quantise, and ``signed``, whether activations
-            are signed and symmetric, as TensorRT reads them, or unsigned, as CPUs are fast with.
+        folder: With ``request.json``: ``nodes``, the names of those to quantise, ``types``, their operators, and
+            ``signed``, whether activations are signed and symmetric, as TensorRT reads them, or unsigned, as CPUs are
+            fast with.
     """
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     signed = request["signed"]
@@ -52,7 +53,7 @@ def quantise_folder(folder: Path) -> None:
         weight_type=QuantType.QInt8,
         # A CPU with AVX2 and no VNNI adds two products in 16 bits: weights of 7 bits never overflow them.
         reduce_range=not signed,
-        op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "Clip"],
+        op_types_to_quantize=request["types"],
         nodes_to_quantize=request["nodes"],
         per_channel=True,
         # The graph itself takes the extremes: histograms need every layer's output of every sample at once.

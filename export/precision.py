@@ -11,9 +11,8 @@ import importlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib import metadata
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,14 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
-from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
 from edgefuse.export.graph_editing import is_op
-from edgefuse.export.quantisation import quantised
+from edgefuse.export.quantisation import Feeds, quantised, written_by
 from edgefuse.export.value_ranges import largest_values
 from edgefuse.manifest import Precision
 
 __all__ = ["simulate_bf16", "to_precision"]
-
-Feeds = Sequence[Sequence[NDArray[np.float32]]]
 
 # A node whose values come within a factor of 16 of what fp16 holds (65504) on the sample pairs stays in fp32: other
 # pictures are brighter. An rfft2 with ortho normalisation peaks at sqrt(H * W), 554 for 480 x 640; without it at H *
@@ -91,10 +87,6 @@ def _model_optimiser() -> bool:
     return True
 
 
-def _tool(package: str, what: str) -> dict[str, str]:
-    return {what: f"{package} {metadata.version(package)}"}
-
-
 def _names(model: onnx.ModelProto) -> list[str]:
     stored = {tensor.name for tensor in model.graph.initializer}
     return [value.name for value in model.graph.input if value.name not in stored]
@@ -128,7 +120,7 @@ def _cast_by_optimiser(
             calibration_data=str(data),
         )
     converted.ir_version = max(model.ir_version, converted.ir_version)
-    return converted, _tool("nvidia-modelopt", "precision")
+    return converted, written_by("nvidia-modelopt")
 
 
 def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.ModelProto, dict[str, str]]:
@@ -144,7 +136,7 @@ def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.M
     _join_wide_nodes(tidied.graph)
     onnxscript.optimizer.remove_unused_nodes(tidied)
     converted = ir.to_proto(tidied)
-    return converted, _tool("onnxruntime", "precision")
+    return converted, written_by("onnxruntime")
 
 
 def _join_wide_nodes(graph: Any) -> None:

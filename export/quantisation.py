@@ -24,7 +24,7 @@ from onnx import helper, numpy_helper
 
 from edgefuse.errors import UsageError
 
-__all__ = ["quantised", "refuse_quantised_for_cpu"]
+__all__ = ["Feeds", "quantised", "refuse_quantised_for_cpu", "written_by"]
 
 Feeds = Sequence[Sequence[NDArray[np.float32]]]
 
@@ -58,6 +58,11 @@ def quantised(
     if for_engine and optimiser:
         return _by_optimiser(model, names, samples, nodes)
     return _by_onnxruntime(model, names, samples, nodes, signed=for_engine)
+
+
+def written_by(package: str) -> dict[str, str]:
+    """Name and version of the tool that wrote a precision, for the manifest."""
+    return {"precision": f"{package} {metadata.version(package)}"}
 
 
 def refuse_quantised_for_cpu(model: onnx.ModelProto, name: str) -> None:
@@ -141,7 +146,7 @@ def _by_optimiser(
             log_level="ERROR",
         )
         converted = onnx.load(output)
-    return converted, {"precision": f"nvidia-modelopt {metadata.version('nvidia-modelopt')}"}
+    return converted, written_by("nvidia-modelopt")
 
 
 def _by_onnxruntime(
@@ -153,14 +158,15 @@ def _by_onnxruntime(
         for index, images in enumerate(samples):
             feed: dict[str, Any] = dict(zip(names, images, strict=True))
             np.savez(Path(folder) / f"sample.{index:03}.npz", **feed)
-        request = {"nodes": list(nodes) + _clamps_after(model, nodes), "signed": signed}
+        nodes = [*nodes, *_clamps_after(model, nodes)]
+        request = {"nodes": nodes, "types": [*_PRODUCTS, *_CLAMPS], "signed": signed}
         (Path(folder) / "request.json").write_text(json.dumps(request), encoding="utf-8")
         command = [sys.executable, "-W", "ignore", "-m", "edgefuse.export.onnxruntime_quantiser", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
         converted = onnx.load(Path(folder) / "graph.int8.onnx")
-    return converted, {"precision": f"onnxruntime {metadata.version('onnxruntime')}"}
+    return converted, written_by("onnxruntime")
 
 
 def _clamps_after(model: onnx.ModelProto, nodes: Sequence[str]) -> list[str]:

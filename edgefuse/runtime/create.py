@@ -12,20 +12,21 @@ from edgefuse.runtime.runner import Runner
 from edgefuse.runtime.tensorrt_runner import TensorRtRunner
 from edgefuse.zoo import artifact
 
-__all__ = ["DEVICES", "RUNTIMES", "Device", "RuntimeName", "create_runner"]
+__all__ = ["DEVICES", "RUNTIMES", "RUNTIME_OF_SUFFIX", "Device", "RuntimeName", "create_runner"]
 
 RuntimeName = Literal["auto", "onnxruntime", "tensorrt", "tensorrt-rtx"]
 Device = Literal["cpu", "cuda"]
 RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 DEVICES: tuple[Device, ...] = get_args(Device)
 
-_RUNTIME_OF_SUFFIX: dict[str, Literal["onnxruntime"] | EngineKind] = {
+RUNTIME_OF_SUFFIX: dict[str, Literal["onnxruntime"] | EngineKind] = {
     ".onnx": "onnxruntime",
     ".ort": "onnxruntime",
     ".plan": "tensorrt",
     ".engine": "tensorrt",
     ".rtx": "tensorrt-rtx",
 }
+"""What runs a model file, by the end of its name."""
 
 
 def create_runner(
@@ -58,9 +59,9 @@ def create_runner(
     if device not in DEVICES:
         raise UsageError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
     path = artifact(model)
-    fitting = _RUNTIME_OF_SUFFIX.get(path.suffix.lower())
+    fitting = RUNTIME_OF_SUFFIX.get(path.suffix.lower())
     if fitting is None:
-        known = ", ".join(_RUNTIME_OF_SUFFIX)
+        known = ", ".join(RUNTIME_OF_SUFFIX)
         raise UsageError(f"{path}: no runtime for {path.suffix or 'a file without suffix'}; give one of {known}")
     if runtime not in ("auto", fitting):
         raise UsageError(f"{path} runs on {fitting}, not on {runtime}{_way_to(model, runtime)}")
@@ -75,5 +76,5 @@ def _way_to(model: str | os.PathLike[str], runtime: RuntimeName) -> str:
     """How to get a file for the runtime that was asked for."""
     if runtime == "onnxruntime":
         return ""
-    suffix = next(suffix for suffix, name in _RUNTIME_OF_SUFFIX.items() if name == runtime)
+    suffix = next(suffix for suffix, name in RUNTIME_OF_SUFFIX.items() if name == runtime)
     return f": edgefuse export {model} --format {runtime} --output MODEL{suffix}, then --model MODEL{suffix}"

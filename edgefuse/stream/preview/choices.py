@@ -6,11 +6,10 @@ from pathlib import Path
 
 from edgefuse.errors import EdgeFuseError
 from edgefuse.manifest import Manifest, manifest_path
+from edgefuse.runtime.create import RUNTIME_OF_SUFFIX
 from edgefuse.zoo import installed
 
 __all__ = ["model_choices"]
-
-_SUFFIXES = (".onnx", ".ort", ".plan", ".rtx")
 
 
 def model_choices(folder: Path) -> list[dict[str, str]]:
@@ -29,7 +28,7 @@ def model_choices(folder: Path) -> list[dict[str, str]]:
         except EdgeFuseError:  # some other file
             continue
         artifact = path.with_name(Path(manifest.file).name)
-        if artifact.suffix in _SUFFIXES and artifact.is_file():
+        if artifact.suffix in RUNTIME_OF_SUFFIX and artifact.is_file():
             choices.append(_choice(str(artifact), manifest))
     return choices
 

@@ -120,10 +120,11 @@ def test_either_way_of_allowing_tf32_is_understood(device):
     before = convolutions.fp32_precision
     try:
         convolutions.fp32_precision = "ieee"
-        for transform in ("auto", "fft"):
-            spectral_conv(*tensors, backend="triton", transform=transform)
+        expected = spectral_conv(*tensors, backend="reference")
         compiled = torch.compile(spectral_conv, fullgraph=True, backend="eager")
-        compiled(*tensors, backend="triton")
+        for function, transform in ((spectral_conv, "auto"), (spectral_conv, "fft"), (compiled, "auto")):
+            actual = function(*tensors, backend="triton", transform=transform)
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     finally:
         convolutions.fp32_precision = before
 
