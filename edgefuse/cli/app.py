@@ -13,6 +13,7 @@ import typer
 from edgefuse import __version__
 from edgefuse.cli._console import log
 from edgefuse.cli._sizes import SizesCommand
+from edgefuse.cli._values import ValuesGroup
 from edgefuse.cli.bench import bench_app
 from edgefuse.cli.calibrate import calibrate_command
 from edgefuse.cli.data import data_app
@@ -31,6 +32,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="edgefuse",
+    cls=ValuesGroup,
     help="Infrared-visible image fusion: fuse, train, export to TensorRT, measure.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from edgefuse.cli._console import emit_json, log, out, progress
 from edgefuse.cli._sizes import SizesCommand
+from edgefuse.cli._values import ValuesGroup
 from edgefuse.cli.bench_kernels import kernels_command
 from edgefuse.cli.bench_stream import stream_command
 from edgefuse.cli.bench_train import train_command
@@ -28,7 +28,7 @@ _DEFAULT_COMMAND = "run"
 _DEFAULT_SIZE = "480 640"
 
 
-class _BenchGroup(TyperGroup):
+class _BenchGroup(ValuesGroup):
     """Takes ``edgefuse bench lite`` as ``edgefuse bench run lite``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from edgefuse.cli._console import emit_json, log, out, progress
+from edgefuse.cli._values import ValuesGroup
 
 __all__ = ["data_app"]
 
 data_app = typer.Typer(
-    name="data", help="Look after the image pairs that networks are trained on.", no_args_is_help=True
+    name="data",
+    cls=ValuesGroup,
+    help="Look after the image pairs that networks are trained on.",
+    no_args_is_help=True,
 )
 
 

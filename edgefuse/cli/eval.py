@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgefuse.cli._console import emit_json, log, progress
+from edgefuse.cli._values import ValuesGroup
 from edgefuse.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["eval_app"]
 
 eval_app = typer.Typer(
     name="eval",
+    cls=ValuesGroup,
     help="Score fused images against their sources, in the convention of your choice.",
     invoke_without_command=True,
 )

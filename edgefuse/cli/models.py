@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from edgefuse.cli._console import emit_json, log, out, progress
+from edgefuse.cli._values import ValuesGroup
 from edgefuse.zoo import ASSETS, DEFAULT_MODEL, MODELS, installed, known_manifest, manifests
 
 __all__ = ["models_app"]
 
-models_app = typer.Typer(name="models", invoke_without_command=True)
+models_app = typer.Typer(name="models", cls=ValuesGroup, invoke_without_command=True)
 
 _SHOWN = (("tno/test", "TR"), ("tno/test", "TR_worst"), ("tno/test", "Qabf"), ("msrs/test", "Qabf"))
 """What a line of the list says of quality: kept contrast of the targets, and transferred edges by night and day."""
