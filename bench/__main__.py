@@ -12,6 +12,7 @@ from edgefuse.bench.quality_command import add_quality, measure_quality
 from edgefuse.bench.readme import fill_tables, stale_tables
 from edgefuse.errors import EdgeFuseError
 from edgefuse.manifest import write_atomically
+from edgefuse.wording import counted
 
 __all__ = ["main"]
 
@@ -67,7 +68,7 @@ def _add_ablation(commands: Any) -> None:
     ablation = commands.add_parser("ablation", help="train the rows of the papers' ablation tables that are missing")
     ablation.add_argument("--data", type=Path, action="append", required=True, help="training pairs; repeatable")
     ablation.add_argument("--test", type=Path, action="append", required=True, help="test set; repeatable")
-    ablation.add_argument("--rows", default="", metavar="TEXT", help="only tables or recipes whose name holds this")
+    ablation.add_argument("--rows", default="", metavar="TEXT", help="only tables, recipes or rows named so")
     ablation.add_argument("--max-minutes", type=float, help="stop after this time; the same command goes on")
     ablation.add_argument("--device", default="auto", help="auto, cpu or cuda")
     ablation.add_argument(
@@ -78,16 +79,18 @@ def _add_ablation(commands: Any) -> None:
 
 def _ablate(options: argparse.Namespace) -> int:
     """Train rows; `readme docs/ablations.md` then writes the tables."""
-    from edgefuse.bench.ablation import load_plan, run_ablation
+    from edgefuse.bench.ablation import chosen_rows, load_plan, run_ablation
     from edgefuse.data import check_pairs, discover
 
+    plan = load_plan()
+    chosen_rows(plan, options.rows)  # a slip in the text is told before minutes go into reading pictures
     found = discover(options.data, split="train")
     data = check_pairs(found.pairs, keep_bytes=_KEEP_BYTES)
     for problem in (*found.problems, *data.problems):
         sys.stderr.write(f"{problem}\n")
     try:
         left = run_ablation(
-            load_plan(),
+            plan,
             data,
             options.test,
             options.results,
@@ -100,7 +103,7 @@ def _ablate(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on\n")
         return _INTERRUPTED
-    sys.stdout.write(f"{left} rows are left\n")
+    sys.stdout.write(f"{counted(left, 'row')} left\n")
     return 0
 
 

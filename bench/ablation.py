@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from edgefuse.data import CheckedData
     from edgefuse.train.settings import Recipe
 
-__all__ = ["AblationRow", "AblationTable", "Plan", "ablation_markdown", "load_plan", "load_results", "run_ablation"]
+__all__ = [
+    "AblationRow",
+    "AblationTable",
+    "Plan",
+    "ablation_markdown",
+    "chosen_rows",
+    "load_plan",
+    "load_results",
+    "run_ablation",
+]
 
 PLAN = Path(__file__).resolve().parent / "ablation.toml"
 _SCHEMA_VERSION = 1
@@ -158,7 +167,7 @@ def run_ablation(
         tests: Test sets.
         results: File of the results, written after each row.
         scratch: Folder of the training runs; a run that was cut is taken up again there.
-        pattern: Only rows of tables or recipes whose name holds this text.
+        pattern: As for :func:`chosen_rows`.
         max_minutes: Start no row after this time; the row that runs is cut and taken up by the next call.
         device: Where to train.
         on_row: Told of each row.
@@ -167,6 +176,7 @@ def run_ablation(
         How many rows are left.
 
     Raises:
+        UsageError: Nothing is named so.
         KeyboardInterrupt: Ctrl-C ended a training; what it did is in ``scratch``.
     """
     document = load_results(results)
@@ -190,13 +200,42 @@ def run_ablation(
     return left
 
 
+def chosen_rows(plan: Plan, pattern: str) -> list[AblationRow]:
+    """The rows that a text chooses.
+
+    Args:
+        plan: The tables.
+        pattern: Text in the name of their table, of their recipe or of themselves, in capitals or not; all rows where
+            it is empty.
+
+    Returns:
+        The rows, in the order of the tables.
+
+    Raises:
+        UsageError: Nothing is named so; the message lists what there is.
+    """
+    text = pattern.casefold()
+    chosen = [
+        row
+        for table in plan.tables
+        for row in table.rows
+        if any(text in name.casefold() for name in (table.name, row.recipe, row.label))
+    ]
+    if not chosen:
+        recipes = sorted({row.recipe for table in plan.tables for row in table.rows})
+        raise UsageError(
+            f"no table, recipe or row has {pattern!r} in its name; tables: "
+            f"{', '.join(table.name for table in plan.tables)}; recipes: {', '.join(recipes)}; "
+            "rows: the first column of docs/ablations.md"
+        )
+    return chosen
+
+
 def _pending(plan: Plan, document: Mapping[str, Any], pattern: str) -> dict[str, AblationRow]:
     """Trainings without a result, by key; a training of two tables is done once."""
     found: dict[str, AblationRow] = {}
-    for table in plan.tables:
-        for row in table.rows:
-            if pattern.lower() in table.name.lower() or pattern in row.recipe:
-                found.setdefault(row.key, row)
+    for row in chosen_rows(plan, pattern):
+        found.setdefault(row.key, row)
     return {key: row for key, row in found.items() if key not in document["rows"]}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgefuse import models
 from edgefuse.bench.__main__ import main
-from edgefuse.bench.ablation import ablation_markdown, load_plan, load_results
+from edgefuse.bench.ablation import ablation_markdown, chosen_rows, load_plan, load_results
 from edgefuse.bench.readme import stale_tables
 from edgefuse.data import check_pairs, discover
 from edgefuse.errors import ArtifactError, UsageError
@@ -86,7 +86,7 @@ def study(tmp_path, monkeypatch):
 def test_rows_are_trained_once_scored_and_written_as_tables(study, capsys):
     """A training that stands in two tables runs once; a second call finds nothing to do."""
     plan, results = study()
-    assert capsys.readouterr().out == "0 rows are left\n"
+    assert capsys.readouterr().out == "0 rows left\n"
     assert len(results["rows"]) == 2
     record = results["rows"][plan.tables[1].rows[0].key]
     assert record["steps"] == 4
@@ -103,7 +103,7 @@ def test_rows_without_result_are_listed_and_a_cut_training_goes_on(study, tmp_pa
     """With no time no row starts, and the tables say so; a training that was cut is finished and not begun anew."""
     plan, results = study("--rows", "Stages", "--max-minutes", "0")
     assert results["rows"] == {}
-    assert capsys.readouterr().out == "2 rows are left\n"
+    assert capsys.readouterr().out == "2 rows left\n"
     assert ablation_markdown(plan, results).count("not run") == 3
     row = plan.tables[0].rows[0]
     data = check_pairs(discover([tmp_path / "street/train"], split="train").pairs)
@@ -113,6 +113,32 @@ def test_rows_without_result_are_listed_and_a_cut_training_goes_on(study, tmp_pa
     assert results["rows"][row.key]["steps"] == 4
     assert not (tmp_path / "runs" / row.key).exists()
     assert "not run" not in ablation_markdown(plan, results)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("", ["one", "two", "its own"]),
+        ("stages", ["one", "two"]),
+        ("RPFNet", ["one", "two", "its own"]),
+        ("Its Own", ["its own"]),
+        ("tw", ["two"]),
+    ],
+)
+def test_a_text_chooses_tables_recipes_and_rows(tmp_path, text, labels):
+    """By a part of the name, whatever its capitals."""
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
+    assert [row.label for row in chosen_rows(load_plan(tmp_path / "plan.toml"), text)] == labels
+
+
+def test_a_text_that_names_nothing_is_refused(study, capsys):
+    """It would look as if all were done; what there is is named instead."""
+    _, results = study("--rows", "Stagse", code=2)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: no table, recipe or row has 'Stagse' in its name; tables: Stages, Again;")
+    assert "recipes: rpfnet;" in printed.err
+    assert results["rows"] == {}
 
 
 def test_an_interrupted_training_ends_the_study(study, tmp_path, monkeypatch):
