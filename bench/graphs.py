@@ -15,6 +15,7 @@ from edgefuse import __version__
 from edgefuse.bench.images import sample_pair
 from edgefuse.bench.onnx_ops import count_operations
 from edgefuse.errors import ArtifactError, InputError, UsageError
+from edgefuse.external_data import check_external_data
 from edgefuse.images import write_image
 from edgefuse.manifest import ArtifactFormat, Precision
 
@@ -70,6 +71,7 @@ def run_unoptimized(path: Path, ir: NDArray[np.float32], vis: NDArray[np.float32
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
+    check_external_data(path)
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]
     if set(names) == {"ir", "vis"}:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgefuse.errors import ArtifactError, MissingDependencyError, TrustError
+from edgefuse.errors import ArtifactError, MissingDependencyError
+from edgefuse.external_data import check_location
 
 if TYPE_CHECKING:
     import onnx
@@ -139,17 +139,20 @@ def _read(path: Path) -> bytes:
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """All tensors, in attributes, subgraphs and functions too."""
 
+    def of_attributes(attributes: Any) -> Iterator[onnx.TensorProto]:
+        for attribute in attributes:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            yield from of_graph(attribute.g)
+            for graph in attribute.graphs:
+                yield from of_graph(graph)
+
     def of_nodes(nodes: Any) -> Iterator[onnx.TensorProto]:
         for node in nodes:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
-                for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                    yield from (sparse.values, sparse.indices)
-                yield from of_graph(attribute.g)
-                for graph in attribute.graphs:
-                    yield from of_graph(graph)
+            yield from of_attributes(node.attribute)
 
     def of_graph(graph: Any) -> Iterator[onnx.TensorProto]:
         yield from graph.initializer
@@ -159,6 +162,7 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
     yield from of_graph(model.graph)
     for function in model.functions:
+        yield from of_attributes(function.attribute_proto)
         yield from of_nodes(function.node)
 
 
@@ -172,7 +176,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
-        _check_location(path, folder, tensor.name, entries)
+        check_location(path, folder, tensor.name, entries)
         try:
             load_external_data_for_tensor(tensor, str(folder))
         except Exception as error:
@@ -181,31 +185,6 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
             ) from error
         tensor.data_location = TensorProto.DEFAULT
         del tensor.external_data[:]
-
-
-def _check_location(path: Path, folder: Path, name: str, entries: dict[str, str]) -> None:
-    location = entries.get("location", "")
-    relative = Path(location)
-    if not location or relative.is_absolute() or ".." in relative.parts or "\\" in location or "\0" in location:
-        raise TrustError(f"{path}: external data of {name!r} lies at {location!r}, outside the model's folder; refused")
-    file = folder / relative
-    for part in (file, *file.parents):
-        if part == folder:
-            break
-        if part.is_symlink():
-            raise TrustError(f"{path}: external data of {name!r} goes through the link {part.name!r}; refused")
-    try:
-        found = file.stat()
-    except OSError as error:
-        raise ArtifactError(f"{path}: its external data {location!r} is missing") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise TrustError(f"{path}: external data {location!r} is no plain file; refused")
-    try:
-        start, length = int(entries.get("offset", 0)), int(entries.get("length", found.st_size))
-    except ValueError as error:
-        raise ArtifactError(f"{path}: external data of {name!r} has no valid offset and length") from error
-    if start < 0 or length < 0 or start > found.st_size:
-        raise ArtifactError(f"{path}: external data of {name!r} begins or ends outside {location!r}")
 
 
 def _refuse_recursion(model: onnx.ModelProto, path: Path) -> None:

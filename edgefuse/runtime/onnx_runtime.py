@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.external_data import check_external_data
 from edgefuse.manifest import Manifest, manifest_path, verify
 from edgefuse.runtime.io_binding import TENSOR_TYPES, BoundSession
 from edgefuse.runtime.runner import Runner
@@ -45,7 +46,7 @@ class OnnxRuntimeRunner(Runner):
 
     Raises:
         ArtifactError: The file or its manifest is missing, damaged, or no two-input fusion graph.
-        TrustError: The file is not the one that its manifest describes.
+        TrustError: The file is not the one that its manifest describes; once active, it takes weights from elsewhere.
         UsageError: The device is unknown.
     """
 
@@ -81,6 +82,7 @@ class OnnxRuntimeRunner(Runner):
             raise MissingDependencyError(f"this ONNX Runtime has no CUDA: {INSTALL_GPU}")
         if self._device == "cuda":
             _load_cuda_libraries(ort)
+        check_external_data(self.path)
         try:
             session = ort.InferenceSession(str(self.path), options, providers=[(provider, self._provider_options())])
         except Exception as error:  # ONNX Runtime's own exception classes share no base but Exception

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.external_data import check_external_data
 
 __all__ = ["ImageGraph"]
 
@@ -27,6 +28,7 @@ class ImageGraph:
 
     Raises:
         ArtifactError: The file is missing, damaged, or takes something else than one RGB image.
+        TrustError: It takes weights from outside its folder.
         MissingDependencyError: ONNX Runtime, or its CUDA part, is not installed.
         UsageError: The device is unknown.
     """
@@ -46,6 +48,7 @@ class ImageGraph:
             raise MissingDependencyError("this ONNX Runtime has no CUDA: pip install 'edgefuse[gpu]' in its place")
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        check_external_data(self.path)
         try:
             self._session = ort.InferenceSession(str(self.path), options, providers=[providers[device]])
         except Exception as error:  # ONNX Runtime's own exception classes share no base but Exception
