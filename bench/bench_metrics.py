@@ -218,7 +218,7 @@ def _picture(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     picture = np.zeros(size)
     for cells in (3, 6, 12, 24, 48, 96):
         grid = rng.normal(0, 1 / cells**0.5, (cells, cells))
-        picture += cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC)
+        picture += np.asarray(cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC), np.float64)
     picture = (picture - picture.min()) / np.ptp(picture) * 255 + rng.normal(0, 2, size)
     picture[: size[0] // 6, : size[1] // 6] = 255
     return np.asarray(np.rint(picture).clip(0, 255), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -82,7 +83,7 @@ def _to_bgr(caption: str, picture: Image) -> NDArray[np.uint8]:
     raise InputError(f"panel {caption!r} must have shape (H, W) or (H, W, 3), not {picture.shape}")
 
 
-def _stretched(counts: Image) -> NDArray[np.uint8]:
+def _stretched(counts: NDArray[Any]) -> NDArray[np.uint8]:
     """Raw counts in 8 bits: their range is a small part of 16 bits, and a few hot pixels must not set it."""
     low, high = np.percentile(counts, (0.5, 99.5))
     unit = (counts.astype(np.float32) - low) / max(float(high - low), 1.0)

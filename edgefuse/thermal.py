@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,7 @@ def unit_span(ir: Image) -> tuple[float, float]:
     return _percentile_span(ir, smallest_span=1.0)
 
 
-def _percentile_span(ir: Image, *, smallest_span: float) -> tuple[float, float]:
+def _percentile_span(ir: NDArray[Any], *, smallest_span: float) -> tuple[float, float]:
     low, high = (float(value) for value in np.percentile(ir, (LOW_PERCENTILE, HIGH_PERCENTILE)))
     middle, span = (low + high) / 2, max(high - low, smallest_span)
     return middle - span / 2, span

@@ -40,7 +40,7 @@ def largest_values(model: onnx.ModelProto, feeds: Sequence[Mapping[str, NDArray[
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    largest = np.zeros(len(names))
+    largest: NDArray[np.float64] = np.zeros(len(names))
     for feed in feeds:
         largest = np.maximum(largest, [float(value) for value in session.run(None, dict(feed))])
     return dict(zip(names, largest.tolist(), strict=True))

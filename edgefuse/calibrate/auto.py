@@ -221,11 +221,10 @@ def _refine(ir_plane: Floats, vis_plane: Floats, start: NDArray[np.float64]) -> 
     covered_from = np.ones(vis_plane.shape, np.uint8)
     for number, (side, radius) in enumerate(_ROUNDS):
         warped = np.asarray(cv2.warpPerspective(smooth, to_ir, size, flags=cv2.INTER_LINEAR), np.float32)
-        covered = cv2.erode(
-            cv2.warpPerspective(covered_from, to_ir, size, flags=cv2.INTER_NEAREST), np.ones((5, 5), np.uint8)
-        )
+        inside = cv2.warpPerspective(covered_from, to_ir, size, flags=cv2.INTER_NEAREST)
+        covered = np.asarray(cv2.erode(inside, np.ones((5, 5), np.uint8)), np.uint8)
         moved = _contours(warped) * covered
-        matched = _match_blocks(field, moved, np.asarray(covered), side, radius)
+        matched = _match_blocks(field, moved, covered, side, radius)
         if len(matched) < _FEWEST_INLIERS // 2:
             break
         at, shift = matched[:, :2], matched[:, 2:4]

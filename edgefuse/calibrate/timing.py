@@ -124,7 +124,7 @@ def _small(frame: Frame) -> NDArray[np.float32]:
 def _even(times: Floats, energy: Floats, grid: Floats) -> Floats:
     """The logarithm at even times, less its slow trend: cameras and scenes differ in contrast, and that drifts."""
     logarithm = np.log(energy + max(1e-9, 0.05 * float(np.median(energy))))
-    even = np.interp(grid, times, logarithm)
+    even: Floats = np.interp(grid, times, logarithm)
     window = max(1, round(_TREND_SECONDS / _STEP_SECONDS)) | 1
     weights = np.convolve(np.ones_like(even), np.ones(window), mode="same")
     return even - np.convolve(even, np.ones(window), mode="same") / weights

@@ -64,7 +64,8 @@ class PairSamples:
         ir_unit, vis_unit = self.augmentation.apply(ir, vis, random)
         ir_input, vis_input = ir_unit, vis_unit
         if self.augmentation.mask_px:
-            masks = complementary_masks(ir_unit.shape, mask_px=self.augmentation.mask_px, random=random)
+            height, width = ir_unit.shape
+            masks = complementary_masks((height, width), mask_px=self.augmentation.mask_px, random=random)
             ir_input, vis_input = ir_unit * masks[0], vis_unit * masks[1]
         return Sample(ir_unit[None], vis_unit[None], ir_input[None], vis_input[None], pair.name)
 

@@ -58,7 +58,8 @@ def _strength_ratio(source: Real, fused: Real, *, where_equal: Real) -> Real:
     """Smaller strength over larger one."""
     ratio = where_equal.copy()
     smaller, larger = np.minimum(source, fused), np.maximum(source, fused)
-    return np.divide(smaller, larger, out=ratio, where=smaller != larger)
+    np.divide(smaller, larger, out=ratio, where=smaller != larger)
+    return ratio
 
 
 def _sigmoid_base(values: Real, slope: float, centre: float) -> Real:
@@ -119,7 +120,8 @@ def edge_preservation_mean(scene: Scene) -> float:
     """
     _require_edges(scene)
     fused_strength, fused_angle = _xydeas_edges(scene, "fused")
-    above = below = np.zeros(())
+    above: Real = np.zeros(())
+    below: Real = np.zeros(())
     for source in SOURCES:
         strength, angle = _xydeas_edges(scene, source)
         stronger = strength > fused_strength

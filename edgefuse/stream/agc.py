@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -176,7 +176,7 @@ def _scaled(ir: Image, gain: GainRange) -> NDArray[np.float32]:
     return np.clip(scaled, 0.0, 1.0, out=scaled)
 
 
-def _percentiles(ir: Image) -> GainRange:
+def _percentiles(ir: NDArray[Any]) -> GainRange:
     step_y, step_x = (max(1, side // _SAMPLES_PER_SIDE) for side in ir.shape)
     low, high = (float(v) for v in np.percentile(ir[::step_y, ::step_x], (LOW_PERCENTILE, HIGH_PERCENTILE)))
     middle, span = (low + high) / 2, max(high - low, SMALLEST_SPAN_COUNTS)

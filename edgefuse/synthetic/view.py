@@ -236,7 +236,7 @@ class StaticView:
         """Add the light of moving cars on what stands still, in place."""
         light = beams.irradiance(self._coarse_points, self._coarse_normals).reshape(*self._coarse_shape, 3)
         full = cv2.resize(light, (self.camera.width, self.camera.height), interpolation=cv2.INTER_LINEAR)
-        radiance += self.albedo * full
+        radiance += self.albedo * np.asarray(full, np.float32)
 
     def reflect(self, radiance: Floats, mirror: Floats) -> None:
         """Add what wet ground mirrors, in place: rough water draws it out downward."""
@@ -245,7 +245,7 @@ class StaticView:
         mixed = cv2.addWeighted(mirror, 0.35, drawn_out, 0.65, 0.0)
         lower = radiance[self.mirror_top :]
         full = cv2.resize(mixed, (lower.shape[1], lower.shape[0]), interpolation=cv2.INTER_LINEAR)
-        lower += self.mirror_weight[self.mirror_top :] * full
+        lower += self.mirror_weight[self.mirror_top :] * np.asarray(full, np.float32)
 
 
 def _fill_sky(buffer: GBuffer, camera: Camera) -> None:

@@ -87,7 +87,7 @@ def detect(
         sizes = {}
         for image in images:
             picture = read_vis(files[image])
-            sizes[image] = picture.shape[:2]
+            sizes[image] = picture.shape[0], picture.shape[1]
             detections[image] = _relabelled(detector(picture), label_of)
             on_image()
         scores[method.name] = score_detections(detections, sizes, truth, classes=classes)
