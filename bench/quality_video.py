@@ -1,7 +1,8 @@
 """How steady fused video is, and what a frozen infrared camera does to it.
 
-Fused pictures may not flicker more than what they are made of: the change of the mean from frame to frame, and the
-change in flat regions, are held against those of the sources. Writes ``quality-video.json``.
+Fused video may not flicker more than what it is made of: the change of the mean from frame to frame, and the change in
+flat regions, are held against those of the sources, for each frame by itself and for video as ``edgefuse stream`` and
+``edgefuse fuse`` make it, with the temporal filter. Writes ``quality-video.json``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgefuse.arrays import Image
 from edgefuse.bench.quality import CONVENTION, METRICS, OnRow, head, ignore, label, scenes
 from edgefuse.fuser import load
 from edgefuse.images import read_ir, read_vis
 from edgefuse.metrics import evaluate
 from edgefuse.metrics.gray import to_gray
+from edgefuse.temporal import TemporalFilter, luminance_cells
 
 __all__ = ["flat_change", "mean_change", "measure_video"]
 
@@ -83,6 +86,7 @@ def _clip(model: str, folder: Path, every: int) -> dict[str, Any]:
         "ir": [_plane(ir) for ir, _ in pairs],
         "vis": [_plane(vis) for _, vis in pairs],
         "fused": [_plane(image) for image in fused],
+        "filtered": [_plane(image) for image in _filtered(pairs, fused)],
     }
     flat = [_is_flat(ir) & _is_flat(vis) for ir, vis in zip(planes["ir"], planes["vis"], strict=True)]
     return {
@@ -93,6 +97,16 @@ def _clip(model: str, folder: Path, every: int) -> dict[str, Any]:
         "live": _scores(fused[every::every], pairs[every::every]),
         "frozen": _scores(frozen, pairs[every::every]),
     }
+
+
+def _filtered(
+    pairs: Sequence[tuple[Image, NDArray[np.uint8]]], fused: Sequence[NDArray[np.uint8]]
+) -> list[NDArray[np.uint8]]:
+    temporal = TemporalFilter()
+    return [
+        temporal(luminance_cells(np.asarray(ir, np.uint8)), luminance_cells(vis), image)
+        for (ir, vis), image in zip(pairs, fused, strict=True)
+    ]
 
 
 def _scores(fused: Sequence[NDArray[np.uint8]], pairs: Sequence[tuple[Any, NDArray[np.uint8]]]) -> Mapping[str, float]:

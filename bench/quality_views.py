@@ -101,12 +101,12 @@ def _robustness_markdown(document: Mapping[str, Any]) -> str:
 
 def _video_markdown(document: Mapping[str, Any]) -> str:
     """Changes from frame to frame, and what frozen infrared costs."""
-    kinds = ("mean", "flat")
-    headings = ["model", *(f"{kind}, {image}" for kind in kinds for image in ("ir", "vis", "fused"))]
+    kinds, images = ("mean", "flat"), ("ir", "vis", "fused", "filtered")
+    headings = ["model", *(f"{kind}, {image}" for kind in kinds for image in images)]
     table = [
         [
             f"{row['name']}, {row['clip']}",
-            *(f"{row[kind][image]:.3f}" for kind in kinds for image in ("ir", "vis", "fused")),
+            *(f"{row[kind][image]:.3f}" for kind in kinds for image in images),
         ]
         for row in document["rows"]
     ]

@@ -7,6 +7,6 @@ Importing this package builds nothing, prints nothing and touches no GPU.
 if __name__ == "kernels":
     raise ImportError("import edgefuse.kernels")
 
-from edgefuse.kernels._native import luminance_bgr, replace_luminance_bgr
+from edgefuse.kernels._native import cell_means, luminance_bgr, replace_luminance_bgr, temporal_step
 
-__all__ = ["luminance_bgr", "replace_luminance_bgr"]
+__all__ = ["cell_means", "luminance_bgr", "replace_luminance_bgr", "temporal_step"]

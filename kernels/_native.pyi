@@ -21,6 +21,7 @@ def gradient_loss(
     angle_epsilon: float,
     threads: int,
 ) -> list[float]: ...
+def cell_means(frame: NDArray[np.uint8], *, threads: int = 0) -> NDArray[np.float32]: ...
 def luminance_bgr(bgr: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 def replace_luminance_bgr(
     bgr: NDArray[np.uint8], fused: NDArray[np.float32], *, threads: int = 0
@@ -35,6 +36,10 @@ def ssim(
     c2: float,
     threads: int,
 ) -> float: ...
+
+def temporal_step(
+    fused: NDArray[np.uint8], state: NDArray[np.float32], share: NDArray[np.float32], *, threads: int = 0
+) -> NDArray[np.uint8]: ...
 
 class WarpMap:
     def __init__(

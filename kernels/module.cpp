@@ -4,6 +4,7 @@
 #include "gradient_loss/gradient_loss.h"
 #include "luminance/luminance.h"
 #include "ssim/ssim.h"
+#include "temporal/temporal.h"
 #include "warp/warp.h"
 
 NB_MODULE(_native, m) {
@@ -11,5 +12,6 @@ NB_MODULE(_native, m) {
     edgefuse::bind_gradient_loss(m);
     edgefuse::bind_luminance(m);
     edgefuse::bind_ssim(m);
+    edgefuse::bind_temporal(m);
     edgefuse::bind_warp(m);
 }

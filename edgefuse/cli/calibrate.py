@@ -189,8 +189,8 @@ def _points(option: str, text: str) -> NDArray[np.float64]:
 
 def _write_overlay(found: Calibration, pair: tuple[Image, NDArray[np.uint8]], path: Path) -> None:
     from edgefuse.images import write_image
-    from edgefuse.stream.fusing import Registration
     from edgefuse.stream.palettes import overlay
+    from edgefuse.stream.registration import Registration
     from edgefuse.thermal import to_unit
 
     ir, vis = pair

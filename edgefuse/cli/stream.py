@@ -51,6 +51,9 @@ def stream_command(
     agc_range: Annotated[
         str | None, typer.Option(help="For --agc fixed: LOW:HIGH with K, C or no unit, as in 0C:60C.")
     ] = None,
+    temporal_filter: Annotated[
+        bool, typer.Option(help="Let the picture stand still where neither camera sees a change.")
+    ] = True,
     spot: Annotated[
         str | None, typer.Option(help="X,Y or X,Y,WIDTH,HEIGHT in the infrared picture: report its temperature.")
     ] = None,
@@ -97,6 +100,7 @@ def stream_command(
         frames=frames,
         duration_seconds=duration,
         spot=None if spot is None else _spot(spot),
+        temporal_filter=temporal_filter,
     )
     colours = check_palette(palette)
     gain = _agc(agc, agc_range, pair.ir.profile)
@@ -145,6 +149,9 @@ def replay_command(
     max_skew: Annotated[float, typer.Option(help="Largest time between the frames of a pair, in ms.")] = 50.0,
     agc: Annotated[str, typer.Option(help="percentile, clahe, fixed or none.")] = "percentile",
     agc_range: Annotated[str | None, typer.Option(help="For --agc fixed: LOW:HIGH, as in 0C:60C.")] = None,
+    temporal_filter: Annotated[
+        bool, typer.Option(help="Let the picture stand still where neither camera sees a change.")
+    ] = True,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON a second, and a summary.")] = False,
 ) -> None:
     """Fuse a recording: every frame, by its recorded times, with the same result each time."""
@@ -165,6 +172,7 @@ def replay_command(
         mode="every",
         agc=agc,
         agc_range=agc_range,
+        temporal_filter=temporal_filter,
         output=output,
         json=json,
     )

@@ -12,20 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefuse.arrays import Image
-from edgefuse.calibrate import Calibration
-from edgefuse.errors import InputError
 from edgefuse.fuser import Fuser, check_size
 from edgefuse.kernels.warp import PairWarp
 from edgefuse.runtime import DevicePairs
 from edgefuse.stream.agc import GainRange, ThermalAgc
 from edgefuse.stream.pairing import Pair
+from edgefuse.stream.registration import Registration
+from edgefuse.temporal import TemporalFilter
 
-__all__ = ["STAGES", "FusedFrame", "HostPairs", "PairFuser", "Registration"]
+__all__ = ["STAGES", "FusedFrame", "HostPairs", "PairFuser"]
 
 STAGES = ("pair", "gain", "register", "infer", "finish", "total")
 """``pair`` is from capture to the pair, ``register`` makes both network inputs in one pass, ``finish`` puts the fused
-luminance into the picture, ``total`` is from capture to the finished picture. Where the GPU does both, they are part of
-``infer``, and what is left of them is copying frames to and from pinned memory."""
+luminance into the picture and filters it over time, ``total`` is from capture to the finished picture. Where the GPU
+makes inputs and picture, that is part of ``infer``; ``register`` and ``finish`` then are copies to and from pinned
+memory, and the filter."""
 
 
 @dataclass(frozen=True)
@@ -53,98 +54,6 @@ class FusedFrame:
     def ir_unit(self) -> NDArray[np.float32]:
         """Infrared in [0, 1], in the geometry of the visible frame; it may be made now.  # [H, W]"""
         return self.registered() if callable(self.registered) else self.registered
-
-
-class Registration:
-    """Brings infrared pictures into the geometry of the visible ones.
-
-    Where the infrared camera does not look, the visible luminance stands in for it, so that fusion leaves the visible
-    picture as it is there.
-
-    Args:
-        calibration: The geometry, or None for cameras that see the same.
-        resize: Without a calibration, stretch an infrared picture of another size over the visible one.
-    """
-
-    def __init__(self, calibration: Calibration | None = None, *, resize: bool = False) -> None:
-        self._calibration, self._resize = calibration, resize
-        self._warp: PairWarp | None = None
-
-    def __call__(self, ir_unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Register one picture.
-
-        Args:
-            ir_unit: Infrared in [0, 1].  # [h, w]
-            vis: Visible frame.
-
-        Returns:
-            Infrared in [0, 1], of the size of ``vis``.  # [H, W]
-
-        Raises:
-            InputError: The sizes are not those of the calibration, or differ without one.
-        """
-        plane: NDArray[np.float32] = self.inputs(ir_unit, vis, gain=GainRange(0.0, 1.0), size=None)[0][0, 0]
-        return plane
-
-    def inputs(
-        self, ir: Image, vis: NDArray[np.uint8], *, gain: GainRange, size: tuple[int, int] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Make the network inputs of a pair: gain, registration, luminance and padding in one pass.
-
-        Args:
-            ir: Infrared frame: uint8, uint16 or float32.  # [h, w]
-            vis: Visible frame.
-            gain: The infrared counts that become 0 and 1.
-            size: Height and width of the inputs; those of ``vis`` where None.
-
-        Returns:
-            Infrared and visible luminance in [0, 1].  # [1, 1, H', W'] each
-
-        Raises:
-            InputError: The sizes are not those of the calibration, or differ without one.
-        """
-        return self.warp(ir, vis)(ir, vis, low=gain.low, high=gain.high, size=size)
-
-    def warp(self, ir: Image, vis: NDArray[np.uint8]) -> PairWarp:
-        """The geometry of a pair; the same object as long as the sizes stay.
-
-        Args:
-            ir: Infrared frame.  # [h, w]
-            vis: Visible frame.
-
-        Returns:
-            What registers it.
-
-        Raises:
-            InputError: The sizes are not those of the calibration, or differ without one.
-        """
-        sizes = ir.shape[:2], vis.shape[:2]
-        if self._warp is None or (self._warp.ir_size, self._warp.vis_size) != sizes:
-            self.check(ir, vis)
-            self._warp = self._warp_between(*sizes)
-        return self._warp
-
-    def _warp_between(self, ir_size: tuple[int, ...], vis_size: tuple[int, ...]) -> PairWarp:
-        sizes = {"ir_size": (ir_size[0], ir_size[1]), "vis_size": (vis_size[0], vis_size[1])}
-        if self._calibration is not None:
-            return PairWarp(self._calibration.matrix, **sizes)
-        if ir_size != vis_size and not self._resize:
-            raise InputError(
-                f"infrared is {ir_size[1]}x{ir_size[0]}, visible is {vis_size[1]}x{vis_size[0]}: "
-                "calibrate the cameras (edgefuse calibrate) and give --calibration, or --resize-ir to stretch it"
-            )
-        return PairWarp.stretching(**sizes)
-
-    def check(self, ir: Image, vis: NDArray[np.uint8]) -> None:
-        """Refuse sizes that the calibration was not made for: it would warp wrongly without a sign of it."""
-        calibration = self._calibration
-        if calibration is None or (ir.shape[:2], vis.shape[:2]) == (calibration.ir_size, calibration.vis_size):
-            return
-        made_for, found = (
-            " and ".join(f"{width}x{height}" for height, width in sizes)
-            for sizes in ((calibration.ir_size, calibration.vis_size), (ir.shape[:2], vis.shape[:2]))
-        )
-        raise InputError(f"the calibration is for frames of {made_for} (infrared, visible), these are {found}")
 
 
 class HostPairs:
@@ -198,11 +107,20 @@ class PairFuser:
         fuser: The model.
         agc: Gain control.
         registration: Geometry.
+        temporal: What filters the pictures over time; None to leave each as it is.
         live: Frames are fused soon after their capture; those of a recording have no stages ``pair`` and ``total``.
     """
 
-    def __init__(self, fuser: Fuser, *, agc: ThermalAgc, registration: Registration, live: bool = True) -> None:
-        self._agc, self.registration, self._live = agc, registration, live
+    def __init__(
+        self,
+        fuser: Fuser,
+        *,
+        agc: ThermalAgc,
+        registration: Registration,
+        temporal: TemporalFilter | None = None,
+        live: bool = True,
+    ) -> None:
+        self._agc, self.registration, self._temporal, self._live = agc, registration, temporal, live
         self._fuser, self._pairs = fuser, _pairs_of(fuser)
         self._lock = threading.Lock()
         self._number = 0
@@ -221,6 +139,8 @@ class PairFuser:
             old, self._fuser = self._fuser, fuser
             self._pairs = _pairs_of(fuser)
             self._warm_shape = None
+            if self._temporal is not None:
+                self._temporal.reset()
             return old
 
     def __call__(self, pair: Pair, *, rate_hz: float) -> FusedFrame:
@@ -256,6 +176,8 @@ class PairFuser:
             marks.append(time.monotonic())
             registered = self._registered(warp, picture, vis, gain)
             fused = self._pairs.finish()
+            if self._temporal is not None:
+                fused = self._temporal(*self.registration.cells(picture, vis, gain=gain), fused)
         marks.append(time.monotonic())
         stages = {
             name: (after - before) * 1e3 for name, before, after in zip(STAGES[1:], marks, marks[1:], strict=False)

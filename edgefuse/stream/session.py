@@ -19,11 +19,13 @@ from edgefuse.stream.agc import ThermalAgc
 from edgefuse.stream.camera import Camera, CameraState
 from edgefuse.stream.config import CameraConfig, PairConfig
 from edgefuse.stream.frame import Frame
-from edgefuse.stream.fusing import STAGES, FusedFrame, PairFuser, Registration
+from edgefuse.stream.fusing import STAGES, FusedFrame, PairFuser
 from edgefuse.stream.histogram import LatencyHistogram
 from edgefuse.stream.outputs import Output, OutputThread, RawRecorder
 from edgefuse.stream.pairing import Mode, Pair, Pairer
 from edgefuse.stream.palettes import box_celsius
+from edgefuse.stream.registration import Registration
+from edgefuse.temporal import TemporalFilter
 
 __all__ = ["Session", "StreamOptions"]
 
@@ -45,6 +47,7 @@ class StreamOptions:
         frames: End after this many pictures; None for no limit.
         duration_seconds: End after this time; None for no limit.
         spot: Box (x, y, width, height) of the infrared picture whose temperature is reported.
+        temporal_filter: Let the picture stand still where neither camera sees a change; see ``TemporalFilter``.
     """
 
     mode: Mode = "freshest"
@@ -53,6 +56,7 @@ class StreamOptions:
     frames: int | None = None
     duration_seconds: float | None = None
     spot: tuple[int, int, int, int] | None = None
+    temporal_filter: bool = True
 
 
 class Session:
@@ -99,6 +103,7 @@ class Session:
             fuser,
             agc=agc or ThermalAgc(profile=pair.ir.profile),
             registration=Registration(calibration, resize=self.options.resize_ir),
+            temporal=TemporalFilter() if self.options.temporal_filter else None,
             live=pair.vis.uri.kind != "recording",
         )
         self._pairer = Pairer(

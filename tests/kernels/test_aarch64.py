@@ -55,7 +55,9 @@ def test_compiles_without_a_warning(build, source) -> None:
     assert _compile(build, source).stat().st_size
 
 
-@pytest.mark.parametrize("source", ["luminance/luminance.cpp", "warp/rows.cpp", "warp/warp_map.cpp"])
+@pytest.mark.parametrize(
+    "source", ["luminance/luminance.cpp", "temporal/temporal.cpp", "warp/rows.cpp", "warp/warp_map.cpp"]
+)
 def test_pictures_are_made_without_fused_multiply_adds(build, source) -> None:
     """What makes pictures rounds a product before it is added, so that they are those of x86-64 to the bit."""
     code = _run(DISASSEMBLER, "--disassemble", _compile(build, source))

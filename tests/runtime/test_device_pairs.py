@@ -20,8 +20,9 @@ from edgefuse.kernels.warp import PairWarp
 from edgefuse.runtime import DevicePairs, TensorRtRunner
 from edgefuse.stream.agc import ThermalAgc
 from edgefuse.stream.frame import Frame
-from edgefuse.stream.fusing import STAGES, HostPairs, PairFuser, Registration
+from edgefuse.stream.fusing import STAGES, HostPairs, PairFuser
 from edgefuse.stream.pairing import Pair
+from edgefuse.stream.registration import Registration
 
 RNG = np.random.default_rng(0)
 IR_SIZE, VIS_SIZE, SIZE = (40, 52), (45, 61), (48, 64)

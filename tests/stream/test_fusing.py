@@ -10,11 +10,13 @@ import pytest
 
 from edgefuse.calibrate import Calibration
 from edgefuse.errors import InputError
-from edgefuse.fuser import Fuser, load, luminance
-from edgefuse.stream.agc import GainRange, ThermalAgc
+from edgefuse.fuser import Fuser, load
+from edgefuse.stream.agc import ThermalAgc
 from edgefuse.stream.frame import Frame
-from edgefuse.stream.fusing import STAGES, PairFuser, Registration
+from edgefuse.stream.fusing import STAGES, PairFuser
 from edgefuse.stream.pairing import Pair
+from edgefuse.stream.registration import Registration
+from edgefuse.temporal import TemporalFilter
 
 SHIFT = np.array([[1.0, 0.0, 5.0], [0.0, 1.0, -3.0], [0.0, 0.0, 1.0]])
 GEOMETRY = Calibration.of(SHIFT, ir_size=(40, 52), vis_size=(45, 61))
@@ -36,42 +38,6 @@ def _frames(ir_size: tuple[int, int] = (40, 52), vis_size: tuple[int, int] = (45
 def _pair(ir: np.ndarray, vis: np.ndarray, at_seconds: float = 1.0) -> Pair:
     frames = (Frame(role, image, 0, None, at_seconds, at_seconds) for role, image in (("ir", ir), ("vis", vis)))
     return Pair(*frames, skew_seconds=0.0, held=False, ir_age_seconds=0.0)
-
-
-def test_a_calibration_moves_the_infrared_picture() -> None:
-    """Infrared pixel (x, y) appears at (x + 5, y - 3); what lies outside is the visible luminance."""
-    ir, vis = _frames()
-    unit = ThermalAgc()(ir, 0.0)
-    registered = Registration(GEOMETRY)(unit, vis)
-    np.testing.assert_allclose(registered[:37, 5:57], unit[3:40], atol=1e-6)
-    outside = np.ones(registered.shape, bool)
-    outside[:37, 5:57] = False
-    np.testing.assert_array_equal(registered[outside], luminance(vis)[outside])
-
-
-def test_inputs_are_gain_and_registration_in_one_pass() -> None:
-    """Raw counts with their range give what a finished gain control gives, and the margin mirrors the frame."""
-    ir, vis = _frames()
-    registration, gain = Registration(GEOMETRY), GainRange(21000.0, 23000.0)
-    ir_input, vis_input = registration.inputs(ir, vis, gain=gain, size=(48, 64))
-    unit = np.clip((ir.astype(np.float32) - 21000) / 2000, 0, 1).astype(np.float32)
-    expected = np.pad(registration(unit, vis), ((0, 3), (0, 3)), mode="reflect")
-    np.testing.assert_allclose(ir_input[0, 0], expected, atol=1e-6)
-    np.testing.assert_array_equal(vis_input[0, 0], np.pad(luminance(vis), ((0, 3), (0, 3)), mode="reflect"))
-
-
-def test_sizes_that_the_geometry_is_not_for_are_refused() -> None:
-    """A warp of another size would be wrong without a sign of it, in the middle of a stream too."""
-    ir, vis = _frames()
-    with pytest.raises(InputError, match=r"is for frames of 52x40 and 61x45 .*, these are 52x40 and 60x45"):
-        Registration(GEOMETRY).inputs(ir, vis[:, :-1], gain=GainRange(0.0, 1.0), size=None)
-    registration = Registration(GEOMETRY)
-    registration.inputs(ir, vis, gain=GainRange(0.0, 1.0), size=None)
-    with pytest.raises(InputError, match="these are 51x40 and 61x45"):
-        registration.inputs(ir[:, :-1], vis, gain=GainRange(0.0, 1.0), size=None)
-    with pytest.raises(InputError, match="--resize-ir to stretch it"):
-        Registration().inputs(ir, vis, gain=GainRange(0.0, 1.0), size=None)
-    assert Registration(resize=True)(ThermalAgc()(ir, 0.0), vis).shape == (45, 61)
 
 
 @pytest.mark.parametrize("mode", ["percentile", "clahe", "none"])
@@ -104,3 +70,24 @@ def test_frames_too_small_for_any_network_are_refused(fuser: Fuser) -> None:
     fuse = PairFuser(fuser, agc=ThermalAgc(), registration=Registration(resize=True))
     with pytest.raises(InputError, match="6x45 pixels: each side needs at least 8"):
         fuse(_pair(*_frames(vis_size=(45, 6))), rate_hz=30.0)
+
+
+def test_a_still_scene_stands_still_and_another_model_begins_anew(fuser: Fuser, average_model: Path) -> None:
+    """Noise of the cameras reaches single pictures in full and filtered ones in part; an exchange keeps nothing."""
+    random = np.random.default_rng(1)
+    still = np.full((64, 64), 20000, np.uint16), np.full((64, 64, 3), 90, np.uint8)
+    noisy = [
+        (still[0] + random.integers(0, 20, (64, 64)).astype(np.uint16), still[1] + random.integers(0, 3, (64, 64, 1)))
+        for _ in range(12)
+    ]
+    single, filtered = (
+        PairFuser(fuser, agc=ThermalAgc("none"), registration=Registration(), temporal=temporal)
+        for temporal in (None, TemporalFilter())
+    )
+    pairs = [_pair(ir, vis.astype(np.uint8)) for ir, vis in noisy]
+    alone, steady = ([one(pair, rate_hz=30.0).fused.astype(int) for pair in pairs] for one in (single, filtered))
+    changes = [np.abs(np.diff(pictures[2:], axis=0)).mean() for pictures in (alone, steady)]
+    assert changes[1] < 0.6 * changes[0]
+    with load(average_model) as other:
+        filtered.exchange(other)
+        np.testing.assert_array_equal(filtered(pairs[0], rate_hz=30.0).fused, alone[0])

@@ -13,8 +13,9 @@ from edgefuse.fuser import load
 from edgefuse.images import read_ir, read_vis
 from edgefuse.stream.agc import FixedRange, ThermalAgc
 from edgefuse.stream.frame import Frame
-from edgefuse.stream.fusing import PairFuser, Registration
+from edgefuse.stream.fusing import PairFuser
 from edgefuse.stream.pairing import Pair
+from edgefuse.stream.registration import Registration
 
 FRAMES = 60
 CLIPS = ("0111_1716", "0111_1803", "0115_1834")

@@ -1,0 +1,196 @@
+// The passes over pixels of the temporal filter: luminance means of cells, and the recursive step.
+//
+// Ownership: inputs are borrowed for the call, the state is changed in place; outputs own freshly allocated memory. Thread-safety: no
+// shared state, the GIL is released while pixels are touched; a state must not be in two calls at once.
+#include "temporal/temporal.h"
+
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "luminance/pixels.h"
+#include "parallel.h"
+#include "simd.h"
+
+namespace nb = nanobind;
+
+namespace edgefuse {
+namespace {
+
+using Frame = nb::ndarray<const std::uint8_t, nb::numpy, nb::shape<-1, -1, -1>, nb::c_contig, nb::device::cpu>;
+using Cells = nb::ndarray<const float, nb::numpy, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using State = nb::ndarray<float, nb::numpy, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+constexpr std::int64_t kCell = 4;
+constexpr std::int64_t kPixelsPerThread = 1 << 18;
+// Bilinear enlargement by 4 with half-pixel centres: what the four pixels of a cell take of the cell before, theirs and the next.
+constexpr float kBefore[kCell] = {0.375f, 0.125f, 0.0f, 0.0f};
+constexpr float kAfter[kCell] = {0.0f, 0.0f, 0.125f, 0.375f};
+
+constexpr std::int64_t cells_of(std::int64_t pixels) { return (pixels + kCell - 1) / kCell; }
+
+EDGEFUSE_INLINE void luminance_row(const std::uint8_t *pixels, std::int64_t channels, std::int64_t width, float *out) {
+    if (channels == 3) {
+        luminance::of_bgr(pixels, width, out);
+    } else {
+        luminance::of_gray(pixels, width, out);
+    }
+}
+
+// Means of one row of cells; `room` holds `width` floats.
+EDGEFUSE_CLONES
+void mean_row(const std::uint8_t *pixels, std::int64_t channels, std::int64_t width, std::int64_t rows, float *room, float *out) {
+    const std::int64_t columns = cells_of(width), whole = width / kCell;
+    std::fill_n(out, columns, 0.0f);
+    for (std::int64_t y = 0; y < rows; ++y) {
+        luminance_row(pixels + y * width * channels, channels, width, room);
+        EDGEFUSE_INDEPENDENT
+        for (std::int64_t c = 0; c < whole; ++c) {
+            out[c] += (room[kCell * c] + room[kCell * c + 1]) + (room[kCell * c + 2] + room[kCell * c + 3]);
+        }
+        for (std::int64_t x = whole * kCell; x < width; ++x) out[whole] += room[x];
+    }
+    const float share = 1.0f / static_cast<float>(rows * kCell);
+    for (std::int64_t c = 0; c < whole; ++c) out[c] *= share;
+    if (columns > whole) out[whole] /= static_cast<float>(rows * (width - whole * kCell));
+}
+
+// The shares of the pixels of row y, from those of the cells; `room` holds a row of cells and one more at either end.
+EDGEFUSE_INLINE void share_row(const float *cells, std::int64_t rows, std::int64_t columns, std::int64_t y, float *room, float *out) {
+    const std::int64_t row = y / kCell, part = y % kCell;
+    const float *mid = cells + row * columns;
+    const float *above = row > 0 ? mid - columns : mid, *below = row + 1 < rows ? mid + columns : mid;
+    const float before = kBefore[part], after = kAfter[part];
+    float *line = room + 1;
+    EDGEFUSE_INDEPENDENT
+    for (std::int64_t c = 0; c < columns; ++c) line[c] = mid[c] + before * (above[c] - mid[c]) + after * (below[c] - mid[c]);
+    line[-1] = line[0];
+    line[columns] = line[columns - 1];
+    EDGEFUSE_INDEPENDENT
+    for (std::int64_t c = 0; c < columns; ++c) {
+        for (std::int64_t j = 0; j < kCell; ++j) {
+            out[kCell * c + j] = line[c] + kBefore[j] * (line[c - 1] - line[c]) + kAfter[j] * (line[c + 1] - line[c]);
+        }
+    }
+}
+
+EDGEFUSE_INLINE std::uint8_t shifted(std::uint8_t value, std::int16_t change) {
+    const auto sum = static_cast<std::int16_t>(value + change);
+    return static_cast<std::uint8_t>(std::min<std::int16_t>(std::max<std::int16_t>(sum, 0), 255));
+}
+
+// Moves the state of a row on, and adds what its luminance lacks or has too much to all channels. The difference is rounded once a
+// pixel: channels rounded one by one would let the luminance of a still region tremble with its colour.
+EDGEFUSE_INLINE void step_row(const std::uint8_t *fused, std::int64_t channels, std::int64_t width, const float *share, float *room,
+                              std::int16_t *change, float *state, std::uint8_t *out) {
+    luminance_row(fused, channels, width, room);
+    EDGEFUSE_INDEPENDENT
+    for (std::int64_t x = 0; x < width; ++x) {
+        const float next = state[x] + share[x] * (room[x] - state[x]);
+        state[x] = next;
+        const float levels = (next - room[x]) * 255.0f;
+        change[x] = static_cast<std::int16_t>(levels + (levels < 0.0f ? -0.5f : 0.5f));
+    }
+    if (channels == 3) {
+        EDGEFUSE_INDEPENDENT
+        for (std::int64_t x = 0; x < width; ++x) {
+            out[3 * x] = shifted(fused[3 * x], change[x]);
+            out[3 * x + 1] = shifted(fused[3 * x + 1], change[x]);
+            out[3 * x + 2] = shifted(fused[3 * x + 2], change[x]);
+        }
+    } else {
+        EDGEFUSE_INDEPENDENT
+        for (std::int64_t x = 0; x < width; ++x) out[x] = shifted(fused[x], change[x]);
+    }
+}
+
+struct Step {
+    const std::uint8_t *fused;
+    const float *share;
+    float *state;
+    std::uint8_t *out;
+    std::int64_t height, width, channels;
+};
+
+EDGEFUSE_CLONES
+void step_rows(const Step &step, std::int64_t first, std::int64_t last, float *room, std::int16_t *change) {
+    const std::int64_t rows = cells_of(step.height), columns = cells_of(step.width), pitch = step.width * step.channels;
+    float *line = room, *shares = line + columns + 2, *luma = shares + columns * kCell;
+    for (std::int64_t y = first; y < last; ++y) {
+        share_row(step.share, rows, columns, y, line, shares);
+        step_row(step.fused + y * pitch, step.channels, step.width, shares, luma, change, step.state + y * step.width,
+                 step.out + y * pitch);
+    }
+}
+
+template <typename T>
+nb::capsule owner_of(T *data) {
+    return nb::capsule(data, [](void *p) noexcept { delete[] static_cast<T *>(p); });
+}
+
+void check_frame(const Frame &frame) {
+    if (frame.shape(2) != 1 && frame.shape(2) != 3) throw nb::value_error("a frame has 1 or 3 channels");
+}
+
+nb::ndarray<nb::numpy, float> cell_means(Frame frame, int threads) {
+    check_frame(frame);
+    const auto height = static_cast<std::int64_t>(frame.shape(0)), width = static_cast<std::int64_t>(frame.shape(1));
+    const auto channels = static_cast<std::int64_t>(frame.shape(2));
+    const std::int64_t rows = cells_of(height), columns = cells_of(width);
+    std::unique_ptr<float[]> out(new float[rows * columns]);
+    {
+        nb::gil_scoped_release release;
+        const std::uint8_t *source = frame.data();
+        float *target = out.get();
+        parallel_rows(rows, rows_of(kPixelsPerThread, width * kCell), threads, [&](std::int64_t first, std::int64_t last) {
+            std::vector<float> room(width);
+            for (std::int64_t row = first; row < last; ++row) {
+                const std::int64_t y = row * kCell;
+                mean_row(source + y * width * channels, channels, width, std::min(kCell, height - y), room.data(), target + row * columns);
+            }
+        });
+    }
+    float *data = out.release();
+    return nb::ndarray<nb::numpy, float>(data, {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)}, owner_of(data));
+}
+
+nb::ndarray<nb::numpy, std::uint8_t> temporal_step(Frame fused, State state, Cells share, int threads) {
+    check_frame(fused);
+    const std::size_t height = fused.shape(0), width = fused.shape(1), channels = fused.shape(2);
+    Step step{fused.data(), share.data(), state.data(), nullptr, static_cast<std::int64_t>(height), static_cast<std::int64_t>(width),
+              static_cast<std::int64_t>(channels)};
+    if (state.shape(0) != height || state.shape(1) != width) throw nb::value_error("state and fused differ in height or width");
+    if (static_cast<std::int64_t>(share.shape(0)) != cells_of(step.height) || static_cast<std::int64_t>(share.shape(1)) != cells_of(step.width)) {
+        throw nb::value_error("share must have a value for each cell of 4x4 pixels of fused");
+    }
+    std::unique_ptr<std::uint8_t[]> out(new std::uint8_t[height * width * channels]);
+    {
+        nb::gil_scoped_release release;
+        step.out = out.get();
+        const std::int64_t floats = cells_of(step.width) * (kCell + 1) + 2 + step.width;
+        parallel_rows(step.height, rows_of(kPixelsPerThread, step.width), threads, [&](std::int64_t first, std::int64_t last) {
+            std::vector<float> room(floats);
+            std::vector<std::int16_t> change(step.width);
+            step_rows(step, first, last, room.data(), change.data());
+        });
+    }
+    std::uint8_t *data = out.release();
+    return nb::ndarray<nb::numpy, std::uint8_t>(data, {height, width, channels}, owner_of(data));
+}
+
+}  // namespace
+
+void bind_temporal(nb::module_ &m) {
+    m.def("cell_means", &cell_means, nb::arg("frame").noconvert(), nb::kw_only(), nb::arg("threads") = 0,
+          "Mean BT.601 luminance in [0, 1] of each cell of 4x4 pixels, float32, of a contiguous uint8 (H, W, 1 or 3) frame.");
+    m.def("temporal_step", &temporal_step, nb::arg("fused").noconvert(), nb::arg("state").noconvert(), nb::arg("share").noconvert(),
+          nb::kw_only(), nb::arg("threads") = 0,
+          "Moves state, the float32 (H, W) luminance shown before, towards that of the uint8 (H, W, 1 or 3) frame fused by a share of "
+          "the way that is given for each cell of 4x4 pixels; returns fused with that luminance, chroma kept.");
+}
+
+}  // namespace edgefuse
