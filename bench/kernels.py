@@ -106,7 +106,8 @@ def run_kernel_bench(
         on_row: Called with each finished row.
 
     Returns:
-        The record as JSON: ``schema_version``, ``machine``, ``device``, ``threads`` and ``rows``.
+        The record as JSON: ``schema_version``, ``machine``, ``device``, ``threads``, ``l2_flushed``, ``tf32``
+        and ``rows``.
 
     Raises:
         UsageError: A name, size or device is unknown.
@@ -148,6 +149,7 @@ def run_kernel_bench(
         "machine": asdict(describe_machine()),
         "device": name,
         "threads": used,
+        "l2_flushed": where.type == "cuda",
         "tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",  # type: ignore[attr-defined]
         "rows": [row.to_dict() for row in rows],
     }
@@ -299,6 +301,8 @@ def kernels_markdown(document: dict[str, Any]) -> str:
         "and the coloured frame. Speed-up: step time over that of the contest's first row. % of copy: the rate at "
         "which the floor's bytes were dealt with, over that of a plain copy of as many bytes."
     ]
+    if document.get("l2_flushed"):
+        notes.append("The L2 cache was written over before every run.")
     notes += dict.fromkeys(row["published"] for row in rows if row["published"])
     notes += [f"{_label(row)} failed: {row['failed']}" for row in rows if row["failed"] is not None]
     notes += [f"{_label(row)}: {'; '.join(row['warnings'])}" for row in rows if row["warnings"]]

@@ -18,6 +18,8 @@ Backend = Literal["auto", "triton", "native", "reference"]
 
 _ALL = get_args(Backend)
 _TRITON_INSTALLED = importlib.util.find_spec("triton") is not None
+_OLDEST_TRITON_GPU = (7, 5)
+"""Compute capability of Turing. Triton compiles nothing for what came before, and says so with a compiler's error."""
 
 
 def interpreting() -> bool:
@@ -32,7 +34,14 @@ def why_not_triton(images: tuple[Tensor, ...]) -> str | None:
         return "Triton is not installed: pip install 'edgefuse[train]'"
     if not (device.type == "cuda" and torch.version.cuda is not None) and not (device.type == "cpu" and interpreting()):
         return f"it runs on an NVIDIA GPU and the tensors are on {device}"
+    if device.type == "cuda" and (found := _capability(device)) < _OLDEST_TRITON_GPU:
+        return "it needs a GPU of compute capability {}.{} and this one has {}.{}".format(*_OLDEST_TRITON_GPU, *found)
     return _why_not_types(images, (torch.float32, torch.float16, torch.bfloat16))
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # no question for a graph: a device keeps it
+def _capability(device: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(device)
 
 
 def _why_not_native(images: tuple[Tensor, ...]) -> str | None:
@@ -64,7 +73,8 @@ def choose_backend(
         has_native: Whether the operation has a C++ implementation.
 
     Returns:
-        ``requested``, or for ``"auto"`` Triton on a GPU, C++ on the CPU, the reference for what neither takes. The
+        ``requested``, or for ``"auto"`` Triton on a GPU, C++ on the CPU, the reference for what neither takes, as GPUs
+        older than Turing. The
         environment variable ``EDGEFUSE_KERNELS=reference`` makes ``"auto"`` the reference everywhere, to compare.
 
     Raises:

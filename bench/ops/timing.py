@@ -12,14 +12,19 @@ from edgefuse.bench.measure import Budget, Timing, time_calls
 
 __all__ = ["count_launches", "peak_bytes", "stored_bytes", "time_function", "time_graph"]
 
-_SAMPLE_MS = 2.0  # of device work in one sample, so that the events' own resolution of 0.5 microseconds does not count
+_FLUSH_BYTES = 256 << 20
+"""Written before each timed run, as triton.testing.do_bench does: more than any GPU's L2 cache (B200: 126 MB)."""
+
+_RUNS_IN_A_ROW = 20
+"""Runs that are queued before the device is waited for."""
 
 
 def time_function(function: Callable[[], object], device: torch.device, budget: Budget) -> Timing:
     """Time a function, again and again.
 
-    On a GPU one sample is the mean of as many calls in a row as fill some milliseconds, between two events on the
-    stream: neither waiting for the device after each call nor the clock's resolution is part of it.
+    On a GPU each run is timed between two events on the stream, after the L2 cache was written over: what a training
+    step finds there was written by other kernels. The events resolve 0.5 microseconds. Launching goes on while the
+    cache is written: only what takes longer to launch than that is timed with its launching.
 
     Args:
         function: What to time.
@@ -31,30 +36,36 @@ def time_function(function: Callable[[], object], device: torch.device, budget: 
     """
     if device.type != "cuda":
         return time_calls(function, budget)
+    flush = _l2_flush(device)
     start = time.perf_counter()
-    first_ms = _events_ms(function, 1)
+    (first_ms,) = _events_ms(function, flush, 1)
     warmup_runs = 1
     while time.perf_counter() - start < budget.warmup_seconds:
         function()
         warmup_runs += 1
     torch.cuda.synchronize(device)
-    calls = max(1, round(_SAMPLE_MS / max(1e-3, min(_events_ms(function, 1) for _ in range(3)))))
     times: list[float] = []
     start = time.perf_counter()
     while not budget.is_spent(len(times), time.perf_counter() - start):
-        times.append(_events_ms(function, calls) / calls)
+        times += _events_ms(function, flush, _RUNS_IN_A_ROW)
     return Timing(first_ms, warmup_runs, tuple(times), time.perf_counter() - start)
 
 
-def _events_ms(function: Callable[[], object], calls: int) -> float:
-    """Milliseconds of device time between before and after some calls."""
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    before.record()
-    for _ in range(calls):
+def _l2_flush(device: torch.device) -> Callable[[], object]:
+    """What leaves nothing of the operands in the GPU's cache."""
+    return torch.empty(_FLUSH_BYTES, dtype=torch.uint8, device=device).zero_
+
+
+def _events_ms(function: Callable[[], object], flush: Callable[[], object], runs: int) -> list[float]:
+    """Milliseconds of device time of some runs, each with a cold cache."""
+    events = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(runs)]  # type: ignore[no-untyped-call]
+    for before, after in events:
+        flush()
+        before.record()
         function()
-    after.record()
-    after.synchronize()
-    return float(before.elapsed_time(after))
+        after.record()
+    events[-1][1].synchronize()
+    return [float(before.elapsed_time(after)) for before, after in events]
 
 
 def time_graph(function: Callable[[], object], device: torch.device, budget: Budget) -> Timing:

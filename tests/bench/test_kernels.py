@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from edgefuse.bench.kernels import OPS, kernels_markdown, run_kernel_bench
-from edgefuse.bench.ops import bench_gradient_loss, bench_spectral_conv, bench_ssim, bench_warp
+from edgefuse.bench.measure import Budget
+from edgefuse.bench.ops import bench_gradient_loss, bench_spectral_conv, bench_ssim, bench_warp, timing
 from edgefuse.bench.ops.contest import disagreement, parse_size
 from edgefuse.bench.ops.timing import stored_bytes
 from edgefuse.errors import UsageError
@@ -122,3 +123,29 @@ def test_wrong_options_are_named(options, message) -> None:
 def test_sizes_are_read() -> None:
     """A size is numbers with an x between them."""
     assert parse_size("16x128x96", dimensions=3) == (16, 128, 96)
+
+
+def test_each_run_on_a_gpu_finds_a_cold_cache(monkeypatch) -> None:
+    """The cache is written over before the clock starts, and only the function is between its two events."""
+    steps: list[str] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            steps.append("event")
+
+        def synchronize(self) -> None:
+            steps.append("wait")
+
+        def elapsed_time(self, _: object) -> float:
+            return 2.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: steps.clear())  # what came before was no timed run
+    monkeypatch.setattr(timing, "_l2_flush", lambda _: lambda: steps.append("flush"))
+    budget = Budget(seconds=0.0, warmup_seconds=0.0, min_runs=20)
+    found = timing.time_function(lambda: steps.append("run"), torch.device("cuda"), budget)
+    assert found.times_ms == (2.0,) * 20
+    assert steps == ["flush", "event", "run", "event"] * 20 + ["wait"]
