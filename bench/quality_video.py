@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgefuse.arrays import Image
 from edgefuse.bench.quality import CONVENTION, METRICS, OnRow, head, ignore, label, scenes
+from edgefuse.errors import InputError
 from edgefuse.fuser import load
 from edgefuse.images import read_ir, read_vis
 from edgefuse.metrics import evaluate
@@ -43,10 +44,16 @@ def measure_video(models: Sequence[str], data: Path, *, every: int = 4, on_row: 
 
     Returns:
         The record: a row for each model and clip.
+
+    Raises:
+        InputError: There are no clips.
     """
+    clips = sorted(path.parent for path in data.glob("*/ir"))
+    if not clips:
+        raise InputError(f"{data}: no clips; each is a folder with ir and vis in it")
     rows = []
     for model in models:
-        for clip in sorted(path for path in data.iterdir() if (path / "ir").is_dir()):
+        for clip in clips:
             rows.append({"name": label(model), "clip": clip.name, **_clip(model, clip, every)})
             on_row(f"{label(model)} on {clip.name}: {rows[-1]['frames']} frames")
     return {**head("bench quality video"), "convention": CONVENTION, "every": every, "rows": rows}

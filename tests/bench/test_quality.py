@@ -133,6 +133,8 @@ def test_refuses_what_it_cannot_read(data: Path, tmp_path: Path, capsys: pytest.
     assert "broken.json: not a table" in capsys.readouterr().err
     assert run("peers", tmp_path / "nowhere", tmp_path) == 1
     assert "nowhere" in capsys.readouterr().err
+    assert run("video", tmp_path / "nowhere", tmp_path) == 1
+    assert "m3svd_video: no clips" in capsys.readouterr().err
     assert run("video", data, tmp_path / "missing") == 2
     assert "no such folder" in capsys.readouterr().err
     with pytest.raises(ArtifactError, match="no table"):
