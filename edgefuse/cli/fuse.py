@@ -68,6 +68,7 @@ def fuse_command(
     with load(model, device=device, trust_engine=trust_engine) as fuser:  # type: ignore[arg-type]  # load names them
         if fuser.advice:
             log(fuser.advice, style="yellow")
+        _warn_of_swapped([pair for pair in pairs if overwrite or not target(pair).exists()], is_video=is_video)
         if is_video:
             results = [_fuse_video(fuser, pairs[0], target(pairs[0]))]
         else:
@@ -89,6 +90,22 @@ def _find_pairs(ir: Path, vis: Path) -> tuple[tuple[PathPair, ...], tuple[str, .
     if (ir.suffix.lower() in VIDEO_SUFFIXES) != (vis.suffix.lower() in VIDEO_SUFFIXES):
         raise UsageError(f"{ir} and {vis}: give two images or two videos")
     return (PathPair(vis.stem, ir, vis),), ()
+
+
+def _warn_of_swapped(pairs: list[PathPair], *, is_video: bool) -> None:
+    """One line for a run whose infrared is a scene in colour and whose visible picture is gray."""
+    from edgefuse.swapped import find_swapped, videos_look_swapped
+
+    if is_video:
+        found = pairs[0] if pairs and videos_look_swapped(pairs[0].ir, pairs[0].vis) else None
+    else:
+        found = find_swapped(pairs)
+    if found is not None:
+        log(
+            f"--ir {found.ir} is in colour and --vis {found.vis} is gray: the two look swapped; "
+            "if so, exchange them and fuse again with --overwrite",
+            style="yellow",
+        )
 
 
 def _is_folder(output: Path) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgefuse.images import read_vis, write_image
+from edgefuse.synthetic import StreetScene
 
 RNG = np.random.default_rng(0)
 
@@ -202,6 +203,31 @@ def test_a_corrupted_model_is_one_line(run_cli, folders, tmp_path: Path) -> None
     )
     assert result.code == 1
     assert "bad.onnx: ONNX Runtime cannot load it" in result.err
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders ir and vis of a simulated street, three pairs, and a clip of each."""
+    folder = tmp_path_factory.mktemp("street")
+    pairs = [StreetScene(120, 160, seed=seed).render(0.0) for seed in range(3)]
+    for number, pair in enumerate(pairs):
+        write_image(folder / "ir" / f"{number}.png", pair.ir)
+        write_image(folder / "vis" / f"{number}.png", pair.vis)
+    write_clip(folder / "ir.avi", [cv2.merge([pair.ir] * 3) for pair in pairs])
+    write_clip(folder / "vis.avi", [pair.vis for pair in pairs])
+    return folder
+
+
+@pytest.mark.parametrize("names", [("ir", "vis"), ("ir/1.png", "vis/1.png"), ("ir.avi", "vis.avi")])
+def test_swapped_sources_are_told_once_and_fused(run_cli, street: Path, average_model, tmp_path: Path, names) -> None:
+    """Folders, files and videos: one line that says what to do, and none the right way round."""
+    for ir, vis, told in ((*names, False), (*reversed(names), True)):
+        output = tmp_path / f"fused-{told}{'.mkv' if ir.endswith('.avi') else ''}"
+        result = run_cli("fuse", "--ir", street / ir, "--vis", street / vis, "-o", output, "--model", average_model)
+        assert result.code == 0, result.err
+        assert output.exists()
+        assert result.err.count("the two look swapped; if so, exchange them") == told
+        assert len(result.err.strip().splitlines()) == told
 
 
 def write_clip(path: Path, frames: list[np.ndarray], rate_hz: float = 10.0) -> None:
