@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, get_args
 
 import cv2
@@ -52,8 +53,7 @@ def colour(unit: NDArray[np.float32], palette: Palette) -> NDArray[np.uint8]:
     if palette == "black-hot":
         gray = 255 - gray
     if palette == "ironbow":
-        coloured: NDArray[np.uint8] = np.take(_ironbow_table(), gray, axis=0)
-        return coloured
+        return np.asarray(cv2.applyColorMap(gray, _ironbow_table()[:, None]), np.uint8)
     if palette in _COLOUR_MAPS:
         return np.asarray(cv2.applyColorMap(gray, _COLOUR_MAPS[palette]), np.uint8)
     return np.repeat(gray[..., None], 3, axis=2)
@@ -78,8 +78,17 @@ def _ironbow_table() -> NDArray[np.uint8]:
     return table
 
 
+_OVERLAY_TOP = 6 / 7
+"""The overlay's hottest colour is ironbow's yellow: its white over a gray or white scene would be gray or white."""
+
+_OVERLAY_OPACITY = (0.35, 0.85)
+"""Of the coldest and the hottest: contours of both pictures stay visible in the cold, what is hot stands out."""
+
+
 def overlay(unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay the coloured infrared picture half over the visible one, to judge how well they are registered.
+    """Lay the coloured infrared picture over the visible one, the hotter the more opaque.
+
+    It shows where the hot targets are, and by the contours of the rest how well the two are registered.
 
     Args:
         unit: Infrared in [0, 1], of the size of ``vis``.  # [H, W]
@@ -89,7 +98,19 @@ def overlay(unit: NDArray[np.float32], vis: NDArray[np.uint8]) -> NDArray[np.uin
         ``(H, W, 3)`` BGR uint8.
     """
     base = vis if vis.ndim == 3 else cv2.cvtColor(vis, cv2.COLOR_GRAY2BGR)
-    return np.asarray(cv2.addWeighted(base, 0.5, colour(unit, "ironbow"), 0.5, 0.0), np.uint8)
+    counts = (np.clip(unit, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    added, kept = _overlay_tables()
+    below = cv2.multiply(base, cv2.applyColorMap(counts, kept), scale=1 / 255)
+    return np.asarray(cv2.add(below, cv2.applyColorMap(counts, added)), np.uint8)
+
+
+@functools.cache
+def _overlay_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """What each of 256 heats adds to a pixel, and the share of 255 that it leaves of it.  # [256, 1, 3] each"""
+    heat = np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]
+    opacity = np.interp(heat, (0.0, 1.0), _OVERLAY_OPACITY)[..., None]
+    added = np.rint(colour(heat * np.float32(_OVERLAY_TOP), "ironbow") * opacity).astype(np.uint8)
+    return added, np.repeat(np.rint(255.0 * (1.0 - opacity)).astype(np.uint8), 3, axis=2)
 
 
 def box_celsius(counts: Image, profile: ThermalProfile, box: tuple[int, int, int, int]) -> tuple[float, float, float]:

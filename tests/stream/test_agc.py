@@ -126,6 +126,18 @@ def test_the_overlay_shows_both_pictures(shared: Path) -> None:
     assert overlay(unit, cv2.cvtColor(vis, cv2.COLOR_BGR2GRAY)).shape == vis.shape
 
 
+@pytest.mark.parametrize("brightness", [0, 128, 255])
+def test_the_hottest_stands_out_of_the_overlay(brightness: int) -> None:
+    """It is a bright colour over a dark, a gray and a white scene alike; half-transparent white would be gray."""
+    unit = np.zeros((20, 20), np.float32)
+    unit[5:10, 5:10] = 1.0
+    both = overlay(unit, np.full((20, 20, 3), brightness, np.uint8)).astype(int)
+    hottest, rest = both[7, 7], both[0, 0]
+    assert hottest.max() > 200
+    assert hottest.max() - hottest.min() > 120
+    assert np.abs(hottest - rest).sum() > 200
+
+
 def test_a_box_gives_temperatures_of_radiometric_cameras_only() -> None:
     """Lowest, mean and highest, in degrees Celsius."""
     counts = np.full((20, 30), 29315, np.uint16)
