@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from edgefuse.installing import install_command
+
 __all__ = [
     "ArtifactError",
     "EdgeFuseError",
@@ -55,4 +57,4 @@ class MissingDependencyError(EdgeFuseError):
         Returns:
             The error, naming the install command.
         """
-        return cls(f"{package} is needed to {purpose}: pip install 'edgefuse[{extra}]'")
+        return cls(f"{package} is needed to {purpose}: {install_command(extra)}")

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgefuse.errors import EdgeFuseError
+from edgefuse.installing import install_command
 
 __all__ = ["Component", "Gpu", "components", "gpus", "jetpack"]
 
@@ -60,8 +61,13 @@ class _Package:
     module: str
     distributions: tuple[str, ...]
     purpose: str
-    fix: str
+    command: str = ""
     required: bool = False
+    extra: str = ""
+
+    @property
+    def fix(self) -> str:
+        return self.command or install_command(self.extra)
 
 
 _PACKAGES = (
@@ -77,22 +83,22 @@ _PACKAGES = (
     _Package(
         "ONNX Runtime", "onnxruntime", ("onnxruntime-gpu", "onnxruntime"), "fusing", "pip install onnxruntime", True
     ),
-    _Package("PyTorch", "torch", ("torch",), "training, export from PyTorch", "pip install 'edgefuse[train]'"),
-    _Package("Triton", "triton", ("triton",), "GPU kernels for training", "pip install 'edgefuse[train]'"),
-    _Package("ONNX", "onnx", ("onnx",), "export", "pip install 'edgefuse[train]'"),
+    _Package("PyTorch", "torch", ("torch",), "training, export from PyTorch", extra="train"),
+    _Package("Triton", "triton", ("triton",), "GPU kernels for training", extra="train"),
+    _Package("ONNX", "onnx", ("onnx",), "export", extra="train"),
     _Package(
         "TensorRT-RTX",
         "tensorrt_rtx",
         ("tensorrt-rtx", "tensorrt-rtx-cu12", "tensorrt-rtx-cu13"),
         "engines for RTX GPUs",
-        "pip install 'edgefuse[rtx]'",
+        extra="rtx",
     ),
     _Package(
         "TensorRT",
         "tensorrt",
         ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
         "engines for Jetson and data-centre GPUs",
-        "pip install 'edgefuse[tensorrt]' (on a Jetson it comes with JetPack)",
+        extra="tensorrt",
     ),
     _Package("PyCUDA", "pycuda", ("pycuda",), "running engines", "pip install pycuda"),
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgefuse import machine
+from edgefuse.errors import MissingDependencyError
 
 
 def test_doctor_lists_what_is_here_and_how_to_get_the_rest(run_cli) -> None:
@@ -28,6 +29,21 @@ def test_doctor_reads_well(run_cli) -> None:
     assert result.code == 0, result.out
     assert "OpenCV" in result.out
     assert "all match their manifests" in result.out
+
+
+@pytest.mark.parametrize(("processor", "has_package"), [("x86_64", True), ("aarch64", False)])
+def test_the_advice_fits_the_processor(monkeypatch: pytest.MonkeyPatch, processor: str, has_package: bool) -> None:
+    """TensorRT-RTX has no package for aarch64: there TensorRT serves, on a Jetson that of JetPack."""
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    monkeypatch.setattr(machine, "find_spec", lambda _: None)
+    fixes = {item.name: str(item.fix) for item in machine.components()}
+    assert ("pip install 'edgefuse[rtx]'" in fixes["TensorRT-RTX"]) == has_package
+    assert ("take TensorRT, which a Jetson has from JetPack" in fixes["TensorRT-RTX"]) != has_package
+    assert "pip install 'edgefuse[tensorrt]'" in fixes["TensorRT"]
+    assert ("python3-libnvinfer" in fixes["TensorRT"]) != has_package
+    assert fixes["PyTorch"] == "pip install 'edgefuse[train]'"
+    missing = str(MissingDependencyError.for_package("tensorrt_rtx", extra="rtx", purpose="build engines"))
+    assert missing.endswith(fixes["TensorRT-RTX"])
 
 
 def test_a_damaged_bundled_model_is_found(run_cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
