@@ -111,7 +111,7 @@ def _filtered(
 ) -> list[NDArray[np.uint8]]:
     temporal = TemporalFilter()
     return [
-        temporal(luminance_cells(np.asarray(ir, np.uint8)), luminance_cells(vis), image)
+        temporal(luminance_cells(np.asarray(ir, np.uint8)), luminance_cells(vis), image.copy())
         for (ir, vis), image in zip(pairs, fused, strict=True)
     ]
 

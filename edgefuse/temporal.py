@@ -59,10 +59,10 @@ class TemporalFilter:
         Args:
             ir: Infrared in [0, 1] in the geometry of the visible picture, means of cells.  # [⌈H/4⌉, ⌈W/4⌉]
             vis: Visible luminance, likewise; see ``luminance_cells``.
-            fused: The fused picture, gray or BGR.  # [H, W] or [H, W, 3]
+            fused: The fused picture, gray or BGR; it is changed where it lies in one piece.  # [H, W] or [H, W, 3]
 
         Returns:
-            The picture to show, newly allocated. The first one, and the first of another size, is ``fused`` itself.
+            The picture to show; the first one, and the first of another size, as it was.
 
         Raises:
             InputError: The sources have not as many cells as the picture.
@@ -78,8 +78,9 @@ class TemporalFilter:
         if before is None or self._shown is None or self._shown.shape != size:
             self._shown = luminance_bgr(fused) if fused.ndim == 3 else fused * np.float32(1 / 255)
             return fused
-        steady = temporal_step(_with_channels(fused), self._shown, _share((ir, vis), before))
-        return steady.reshape(fused.shape)
+        picture = _with_channels(fused)
+        temporal_step(picture, self._shown, _share((ir, vis), before))
+        return picture.reshape(fused.shape)
 
 
 def _with_channels(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -89,7 +90,7 @@ def _with_channels(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _share(now: tuple[Plane, Plane], before: tuple[Plane, Plane]) -> Plane:
     """How far each cell goes towards the new picture, by what changed around it.  # [h, w]"""
     change = cv2.max(*(cv2.absdiff(new, old) for new, old in zip(now, before, strict=True)))
-    levels = cv2.dilate(cv2.blur(change, (3, 3)), _AROUND) * 255
+    around = cv2.dilate(cv2.blur(change, (3, 3)), _AROUND)
     rise = (1 - _STILL_SHARE) / (_MOVING_LEVELS - _STILL_LEVELS)
-    share: Plane = np.clip(_STILL_SHARE + (levels - _STILL_LEVELS) * rise, _STILL_SHARE, 1).astype(np.float32)
-    return share
+    share = cv2.addWeighted(around, 255 * rise, around, 0.0, _STILL_SHARE - _STILL_LEVELS * rise)
+    return np.asarray(np.clip(share, _STILL_SHARE, 1, out=share), np.float32)

@@ -39,7 +39,7 @@ def ssim(
 
 def temporal_step(
     fused: NDArray[np.uint8], state: NDArray[np.float32], share: NDArray[np.float32], *, threads: int = 0
-) -> NDArray[np.uint8]: ...
+) -> None: ...
 
 class WarpMap:
     def __init__(

@@ -1,7 +1,7 @@
 // The passes over pixels of the temporal filter: luminance means of cells, and the recursive step.
 //
-// Ownership: inputs are borrowed for the call, the state is changed in place; outputs own freshly allocated memory. Thread-safety: no
-// shared state, the GIL is released while pixels are touched; a state must not be in two calls at once.
+// Ownership: arrays are borrowed for the call, the state and the picture are changed in place; means own freshly allocated memory.
+// Thread-safety: no shared state, the GIL is released while pixels are touched; a state must not be in two calls at once.
 #include "temporal/temporal.h"
 
 #include <nanobind/ndarray.h>
@@ -22,6 +22,7 @@ namespace edgefuse {
 namespace {
 
 using Frame = nb::ndarray<const std::uint8_t, nb::numpy, nb::shape<-1, -1, -1>, nb::c_contig, nb::device::cpu>;
+using Picture = nb::ndarray<std::uint8_t, nb::numpy, nb::shape<-1, -1, -1>, nb::c_contig, nb::device::cpu>;
 using Cells = nb::ndarray<const float, nb::numpy, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using State = nb::ndarray<float, nb::numpy, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -41,22 +42,28 @@ EDGEFUSE_INLINE void luminance_row(const std::uint8_t *pixels, std::int64_t chan
     }
 }
 
-// Means of one row of cells; `room` holds `width` floats.
+// Means of one row of cells; `room` holds two rows of pixels. Rows are added first: that needs no gathering.
 EDGEFUSE_CLONES
 void mean_row(const std::uint8_t *pixels, std::int64_t channels, std::int64_t width, std::int64_t rows, float *room, float *out) {
-    const std::int64_t columns = cells_of(width), whole = width / kCell;
-    std::fill_n(out, columns, 0.0f);
-    for (std::int64_t y = 0; y < rows; ++y) {
-        luminance_row(pixels + y * width * channels, channels, width, room);
+    const std::int64_t whole = width / kCell, rest = width - whole * kCell;
+    float *sum = room, *row = room + width;
+    luminance_row(pixels, channels, width, sum);
+    for (std::int64_t y = 1; y < rows; ++y) {
+        luminance_row(pixels + y * width * channels, channels, width, row);
         EDGEFUSE_INDEPENDENT
-        for (std::int64_t c = 0; c < whole; ++c) {
-            out[c] += (room[kCell * c] + room[kCell * c + 1]) + (room[kCell * c + 2] + room[kCell * c + 3]);
-        }
-        for (std::int64_t x = whole * kCell; x < width; ++x) out[whole] += room[x];
+        for (std::int64_t x = 0; x < width; ++x) sum[x] += row[x];
     }
     const float share = 1.0f / static_cast<float>(rows * kCell);
-    for (std::int64_t c = 0; c < whole; ++c) out[c] *= share;
-    if (columns > whole) out[whole] /= static_cast<float>(rows * (width - whole * kCell));
+    EDGEFUSE_INDEPENDENT
+    for (std::int64_t c = 0; c < whole; ++c) {
+        const float *cell = sum + kCell * c;
+        out[c] = ((cell[0] + cell[1]) + (cell[2] + cell[3])) * share;
+    }
+    if (rest > 0) {
+        float total = 0.0f;
+        for (std::int64_t x = whole * kCell; x < width; ++x) total += sum[x];
+        out[whole] = total / static_cast<float>(rows * rest);
+    }
 }
 
 // The shares of the pixels of row y, from those of the cells; `room` holds a row of cells and one more at either end.
@@ -85,8 +92,8 @@ EDGEFUSE_INLINE std::uint8_t shifted(std::uint8_t value, std::int16_t change) {
 
 // Moves the state of a row on, and adds what its luminance lacks or has too much to all channels. The difference is rounded once a
 // pixel: channels rounded one by one would let the luminance of a still region tremble with its colour.
-EDGEFUSE_INLINE void step_row(const std::uint8_t *fused, std::int64_t channels, std::int64_t width, const float *share, float *room,
-                              std::int16_t *change, float *state, std::uint8_t *out) {
+EDGEFUSE_INLINE void step_row(std::uint8_t *fused, std::int64_t channels, std::int64_t width, const float *share, float *room,
+                              std::int16_t *change, float *state) {
     luminance_row(fused, channels, width, room);
     EDGEFUSE_INDEPENDENT
     for (std::int64_t x = 0; x < width; ++x) {
@@ -98,21 +105,20 @@ EDGEFUSE_INLINE void step_row(const std::uint8_t *fused, std::int64_t channels, 
     if (channels == 3) {
         EDGEFUSE_INDEPENDENT
         for (std::int64_t x = 0; x < width; ++x) {
-            out[3 * x] = shifted(fused[3 * x], change[x]);
-            out[3 * x + 1] = shifted(fused[3 * x + 1], change[x]);
-            out[3 * x + 2] = shifted(fused[3 * x + 2], change[x]);
+            fused[3 * x] = shifted(fused[3 * x], change[x]);
+            fused[3 * x + 1] = shifted(fused[3 * x + 1], change[x]);
+            fused[3 * x + 2] = shifted(fused[3 * x + 2], change[x]);
         }
     } else {
         EDGEFUSE_INDEPENDENT
-        for (std::int64_t x = 0; x < width; ++x) out[x] = shifted(fused[x], change[x]);
+        for (std::int64_t x = 0; x < width; ++x) fused[x] = shifted(fused[x], change[x]);
     }
 }
 
 struct Step {
-    const std::uint8_t *fused;
+    std::uint8_t *fused;
     const float *share;
     float *state;
-    std::uint8_t *out;
     std::int64_t height, width, channels;
 };
 
@@ -122,8 +128,7 @@ void step_rows(const Step &step, std::int64_t first, std::int64_t last, float *r
     float *line = room, *shares = line + columns + 2, *luma = shares + columns * kCell;
     for (std::int64_t y = first; y < last; ++y) {
         share_row(step.share, rows, columns, y, line, shares);
-        step_row(step.fused + y * pitch, step.channels, step.width, shares, luma, change, step.state + y * step.width,
-                 step.out + y * pitch);
+        step_row(step.fused + y * pitch, step.channels, step.width, shares, luma, change, step.state + y * step.width);
     }
 }
 
@@ -132,12 +137,12 @@ nb::capsule owner_of(T *data) {
     return nb::capsule(data, [](void *p) noexcept { delete[] static_cast<T *>(p); });
 }
 
-void check_frame(const Frame &frame) {
-    if (frame.shape(2) != 1 && frame.shape(2) != 3) throw nb::value_error("a frame has 1 or 3 channels");
+void check_channels(std::size_t channels) {
+    if (channels != 1 && channels != 3) throw nb::value_error("a frame has 1 or 3 channels");
 }
 
 nb::ndarray<nb::numpy, float> cell_means(Frame frame, int threads) {
-    check_frame(frame);
+    check_channels(frame.shape(2));
     const auto height = static_cast<std::int64_t>(frame.shape(0)), width = static_cast<std::int64_t>(frame.shape(1));
     const auto channels = static_cast<std::int64_t>(frame.shape(2));
     const std::int64_t rows = cells_of(height), columns = cells_of(width);
@@ -147,7 +152,7 @@ nb::ndarray<nb::numpy, float> cell_means(Frame frame, int threads) {
         const std::uint8_t *source = frame.data();
         float *target = out.get();
         parallel_rows(rows, rows_of(kPixelsPerThread, width * kCell), threads, [&](std::int64_t first, std::int64_t last) {
-            std::vector<float> room(width);
+            std::vector<float> room(2 * width);
             for (std::int64_t row = first; row < last; ++row) {
                 const std::int64_t y = row * kCell;
                 mean_row(source + y * width * channels, channels, width, std::min(kCell, height - y), room.data(), target + row * columns);
@@ -158,28 +163,24 @@ nb::ndarray<nb::numpy, float> cell_means(Frame frame, int threads) {
     return nb::ndarray<nb::numpy, float>(data, {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)}, owner_of(data));
 }
 
-nb::ndarray<nb::numpy, std::uint8_t> temporal_step(Frame fused, State state, Cells share, int threads) {
-    check_frame(fused);
-    const std::size_t height = fused.shape(0), width = fused.shape(1), channels = fused.shape(2);
-    Step step{fused.data(), share.data(), state.data(), nullptr, static_cast<std::int64_t>(height), static_cast<std::int64_t>(width),
-              static_cast<std::int64_t>(channels)};
-    if (state.shape(0) != height || state.shape(1) != width) throw nb::value_error("state and fused differ in height or width");
-    if (static_cast<std::int64_t>(share.shape(0)) != cells_of(step.height) || static_cast<std::int64_t>(share.shape(1)) != cells_of(step.width)) {
+void temporal_step(Picture fused, State state, Cells share, int threads) {
+    check_channels(fused.shape(2));
+    const Step step{fused.data(), share.data(), state.data(), static_cast<std::int64_t>(fused.shape(0)),
+                    static_cast<std::int64_t>(fused.shape(1)), static_cast<std::int64_t>(fused.shape(2))};
+    if (state.shape(0) != fused.shape(0) || state.shape(1) != fused.shape(1)) {
+        throw nb::value_error("state and fused differ in height or width");
+    }
+    const std::int64_t rows = cells_of(step.height), columns = cells_of(step.width);
+    if (static_cast<std::int64_t>(share.shape(0)) != rows || static_cast<std::int64_t>(share.shape(1)) != columns) {
         throw nb::value_error("share must have a value for each cell of 4x4 pixels of fused");
     }
-    std::unique_ptr<std::uint8_t[]> out(new std::uint8_t[height * width * channels]);
-    {
-        nb::gil_scoped_release release;
-        step.out = out.get();
-        const std::int64_t floats = cells_of(step.width) * (kCell + 1) + 2 + step.width;
-        parallel_rows(step.height, rows_of(kPixelsPerThread, step.width), threads, [&](std::int64_t first, std::int64_t last) {
-            std::vector<float> room(floats);
-            std::vector<std::int16_t> change(step.width);
-            step_rows(step, first, last, room.data(), change.data());
-        });
-    }
-    std::uint8_t *data = out.release();
-    return nb::ndarray<nb::numpy, std::uint8_t>(data, {height, width, channels}, owner_of(data));
+    nb::gil_scoped_release release;
+    const std::int64_t floats = columns * (kCell + 1) + 2 + step.width;
+    parallel_rows(step.height, rows_of(kPixelsPerThread, step.width), threads, [&](std::int64_t first, std::int64_t last) {
+        std::vector<float> room(floats);
+        std::vector<std::int16_t> change(step.width);
+        step_rows(step, first, last, room.data(), change.data());
+    });
 }
 
 }  // namespace
@@ -190,7 +191,7 @@ void bind_temporal(nb::module_ &m) {
     m.def("temporal_step", &temporal_step, nb::arg("fused").noconvert(), nb::arg("state").noconvert(), nb::arg("share").noconvert(),
           nb::kw_only(), nb::arg("threads") = 0,
           "Moves state, the float32 (H, W) luminance shown before, towards that of the uint8 (H, W, 1 or 3) frame fused by a share of "
-          "the way that is given for each cell of 4x4 pixels; returns fused with that luminance, chroma kept.");
+          "the way that is given for each cell of 4x4 pixels, and gives fused that luminance, its chroma kept; both in place.");
 }
 
 }  // namespace edgefuse

@@ -59,7 +59,7 @@ def test_colour_is_that_of_the_new_picture() -> None:
     temporal, cells = TemporalFilter(), np.full((16, 16), 0.5, np.float32)
     for _ in range(4):
         fused = random.integers(90, 110, (64, 64, 3)).astype(np.uint8)
-        shown = temporal(cells, cells, fused)
+        shown = temporal(cells, cells, fused.copy())
         np.testing.assert_array_equal(np.diff(shown.astype(int), axis=2), np.diff(fused.astype(int), axis=2))
     assert shown.std() < fused.std()
 
@@ -69,7 +69,7 @@ def test_a_picture_of_another_size_begins_anew() -> None:
     temporal, cells = TemporalFilter(), np.zeros((16, 16), np.float32)
     bright, dark = np.full((64, 64), 90, np.uint8), np.full((64, 64), 80, np.uint8)
     temporal(cells, cells, bright)
-    assert temporal(cells, cells, dark).max() > 80
+    assert temporal(cells, cells, dark.copy()).max() > 80
     with pytest.raises(InputError, match=r"a picture of 60x64 has 15x16 cells; the sources have shapes \(16, 16\)"):
         temporal(cells, cells, dark[:, :60])
     assert temporal(cells[:, :15], cells[:, :15], dark[:, :60]).max() == 80

@@ -34,8 +34,8 @@ def test_a_step_goes_the_share_of_the_way(height: int, width: int, channels: int
     frame = random.integers(0, 256, (height, width, channels)).astype(np.uint8)
     before = random.random((height, width), np.float32)
     share = random.random((-(-height // 4), -(-width // 4)), np.float32)
-    state = before.copy()
-    shown = temporal_step(frame, state, share)
+    state, shown = before.copy(), frame.copy()
+    temporal_step(shown, state, share)
     whole = cv2.resize(share, (4 * share.shape[1], 4 * share.shape[0]), interpolation=cv2.INTER_LINEAR)
     luminance = _luminance(frame)
     np.testing.assert_allclose(state, before + whole[:height, :width] * (luminance - before), atol=1e-5)
@@ -53,12 +53,16 @@ def test_a_share_of_one_is_the_new_picture_and_of_none_the_old_luminance() -> No
     cells = (150, 251)
     state = random.random((600, 1001), np.float32)
     kept = state.copy()
-    temporal_step(frame, state, np.zeros(cells, np.float32))
+    temporal_step(frame.copy(), state, np.zeros(cells, np.float32))
     np.testing.assert_array_equal(state, kept)
-    np.testing.assert_array_equal(temporal_step(frame, state, np.ones(cells, np.float32)), frame)
+    shown = frame.copy()
+    temporal_step(shown, state, np.ones(cells, np.float32))
+    np.testing.assert_array_equal(shown, frame)
     np.testing.assert_allclose(state, luminance_bgr(frame), atol=1e-6)
-    share, states = random.random(cells, np.float32), [kept.copy() for _ in range(2)]
-    pictures = [temporal_step(frame, one, share, threads=threads) for one, threads in zip(states, (1, 2), strict=True)]
+    share = random.random(cells, np.float32)
+    states, pictures = [kept.copy() for _ in range(2)], [frame.copy() for _ in range(2)]
+    for picture, one, threads in zip(pictures, states, (1, 2), strict=True):
+        temporal_step(picture, one, share, threads=threads)
     np.testing.assert_array_equal(*pictures)
     np.testing.assert_array_equal(*states)
     np.testing.assert_array_equal(cell_means(frame, threads=1), cell_means(frame, threads=2))
