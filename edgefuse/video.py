@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgefuse.arrays import Image
 from edgefuse.errors import InputError
 from edgefuse.fuser import Fuser
+from edgefuse.temporal import TemporalFilter, luminance_cells
 
 __all__ = ["VideoInfo", "fuse_videos", "probe"]
 
@@ -57,6 +58,7 @@ def fuse_videos(
     vis: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
+    temporal_filter: bool = True,
     on_frame: Callable[[Image, NDArray[np.uint8], NDArray[np.uint8]], None] | None = None,
 ) -> int:
     """Fuse two videos frame by frame, the n-th with the n-th, until the shorter one ends.
@@ -69,6 +71,7 @@ def fuse_videos(
         ir: Infrared video, registered to the visible one.
         vis: Visible video.
         output: File to write: .mkv (FFV1, lossless), .mp4, .m4v or .mov (MPEG-4) or .avi (Motion JPEG).
+        temporal_filter: Let the picture stand still where neither video changes; see ``TemporalFilter``.
         on_frame: Called with (ir, vis, fused) after each frame.
 
     Returns:
@@ -83,6 +86,7 @@ def fuse_videos(
     part = output.with_name(f".{output.stem}.{os.getpid()}.part{output.suffix}")
     output.parent.mkdir(parents=True, exist_ok=True)
     writer = _create(part, infos[1])
+    temporal = TemporalFilter() if temporal_filter else None
     count = 0
     try:
         for ir_frame, vis_frame in zip(_frames(Path(ir)), _frames(Path(vis)), strict=False):
@@ -92,6 +96,8 @@ def fuse_videos(
                 else cv2.cvtColor(ir_frame, cv2.COLOR_BGR2GRAY)
             )
             fused = fuser(gray, vis_frame)
+            if temporal is not None:
+                fused = temporal(luminance_cells(np.asarray(gray, np.uint8)), luminance_cells(vis_frame), fused)
             writer.write(fused)
             count += 1
             if on_frame is not None:

@@ -36,7 +36,6 @@ def ssim(
     c2: float,
     threads: int,
 ) -> float: ...
-
 def temporal_step(
     fused: NDArray[np.uint8], state: NDArray[np.float32], share: NDArray[np.float32], *, threads: int = 0
 ) -> None: ...

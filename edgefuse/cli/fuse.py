@@ -35,6 +35,9 @@ def fuse_command(
     trust_engine: Annotated[
         bool, typer.Option("--trust-engine", help="Run an engine without a matching manifest; it is code.")
     ] = False,
+    temporal_filter: Annotated[
+        bool, typer.Option(help="Let a video stand still where neither source changes; off: each frame by itself.")
+    ] = True,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Also write infrared, visible and fused side by side, for images.")
     ] = False,
@@ -70,7 +73,7 @@ def fuse_command(
             log(fuser.advice, style="yellow")
         _warn_of_swapped([pair for pair in pairs if overwrite or not target(pair).exists()], is_video=is_video)
         if is_video:
-            results = [_fuse_video(fuser, pairs[0], target(pairs[0]))]
+            results = [_fuse_video(fuser, pairs[0], target(pairs[0]), temporal_filter=temporal_filter)]
         else:
             results = _fuse_images(fuser, pairs, target, overwrite=overwrite, sheet=sheet)
     _report(
@@ -134,7 +137,7 @@ def _fuse_images(
         return fuse_pairs(fuser, pairs, target, overwrite=overwrite, sheet=sheet, on_result=lambda _: advance(1))
 
 
-def _fuse_video(fuser: Fuser, pair: PathPair, output: Path) -> PairResult:
+def _fuse_video(fuser: Fuser, pair: PathPair, output: Path, *, temporal_filter: bool) -> PairResult:
     import time
 
     from edgefuse.folder import PairResult
@@ -143,7 +146,9 @@ def _fuse_video(fuser: Fuser, pair: PathPair, output: Path) -> PairResult:
     lengths = probe(pair.ir).frames, probe(pair.vis).frames
     with progress("Fusing", min(lengths) or None) as advance:
         started = time.perf_counter()
-        frames = fuse_videos(fuser, pair.ir, pair.vis, output, on_frame=lambda *_: advance(1))
+        frames = fuse_videos(
+            fuser, pair.ir, pair.vis, output, temporal_filter=temporal_filter, on_frame=lambda *_: advance(1)
+        )
         elapsed_ms = (time.perf_counter() - started) * 1e3
     if lengths[0] != lengths[1]:
         log(f"{pair.ir} has {lengths[0]} frames, {pair.vis} has {lengths[1]}: fused the first {frames}", style="yellow")

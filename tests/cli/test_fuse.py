@@ -270,6 +270,30 @@ def test_two_videos_are_fused_frame_by_frame(
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 
 
+def test_a_still_scene_trembles_less_in_a_video(run_cli, average_model: Path, tmp_path: Path) -> None:
+    """With the temporal filter noise is a part of what single frames show; without it, frames are those of pictures."""
+    random = np.random.default_rng(4)
+    sources = {
+        name: [np.repeat(random.integers(99, 102, (48, 64, 1)), 3, axis=2).astype(np.uint8) for _ in range(12)]
+        for name in ("ir", "vis")
+    }
+    for name, frames in sources.items():
+        write_clip(tmp_path / f"{name}.avi", frames)
+    shown = {}
+    for option in ("--temporal-filter", "--no-temporal-filter"):
+        out = tmp_path / f"{option}.mkv"
+        paths = ("--ir", tmp_path / "ir.avi", "--vis", tmp_path / "vis.avi", "-o", out)
+        result = run_cli("fuse", *paths, "--model", average_model, option)
+        assert result.code == 0, result.err
+        capture, shown[option] = cv2.VideoCapture(str(out)), []
+        while (step := capture.read())[0]:
+            shown[option].append(step[1].astype(int))
+    change = {option: np.abs(np.diff(frames[4:], axis=0)).mean() for option, frames in shown.items()}
+    assert change["--temporal-filter"] < 0.5 * change["--no-temporal-filter"]
+    means = [(ir.astype(float) + vis) / 2 for ir, vis in zip(*sources.values(), strict=True)]
+    assert np.abs(np.array(shown["--no-temporal-filter"]) - means).max() <= 0.51
+
+
 def test_videos_that_do_not_fit_are_refused(run_cli, average_model: Path, tmp_path: Path) -> None:
     """Different sizes or rates, and a file that is no video, are each one line."""
     write_clip(tmp_path / "a.avi", [level(1)] * 3)
