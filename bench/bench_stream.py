@@ -26,6 +26,7 @@ from edgefuse.bench.record import SCHEMA_VERSION, save_document
 from edgefuse.fuser import load
 from edgefuse.stream import CameraConfig, PairConfig, parse_uri
 from edgefuse.stream.session import Session, StreamOptions
+from edgefuse.wording import counted
 
 __all__ = ["STREAM_COMMAND", "checks", "held", "long_run", "main", "stream_markdown", "stream_record"]
 
@@ -226,7 +227,7 @@ def stream_markdown(document: Mapping[str, Any]) -> str:
     machine = document["machine"]
     notes = [
         f"{settings['model']}, {width}×{height} at {rate} + {rate} frames a second for {settings['seconds']:g} s on "
-        f"{settings['cores']} cores, cameras included; ms from the end of warm-up on.",
+        f"{counted(settings['cores'], 'core')}, cameras included; ms from the end of warm-up on.",
         f"Drops: {_counts(run['drops'])}; after warm-up: {_counts(run['drops_after_warmup'] or {})}.",
         f"Resident memory: {_mib(samples[0])} MiB at the start, {_mib(samples[-1])} MiB at the end, cameras included. "
         f"Waiting frames: at most {max(item['queued'] for item in samples)}.",

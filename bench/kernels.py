@@ -15,6 +15,7 @@ from edgefuse.bench.noise import NoiseMeter
 from edgefuse.bench.record import Series
 from edgefuse.bench.summary import compare
 from edgefuse.errors import MissingDependencyError, UsageError
+from edgefuse.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -170,7 +171,7 @@ def _device(name: str) -> torch.device:
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
         raise UsageError(f"--device must be auto, cpu, cuda or cuda:N, got {name!r}")
     if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
-        raise UsageError(f"--device {name}: PyTorch sees {torch.cuda.device_count()} NVIDIA GPUs here")
+        raise UsageError(f"--device {name}: PyTorch sees {counted(torch.cuda.device_count(), 'NVIDIA GPU')} here")
     return torch.device(name)
 
 
@@ -297,9 +298,9 @@ def kernels_markdown(document: dict[str, Any]) -> str:
     headings += ["% of copy", "floor MB", "moved MB", "stored MB"] + (["peak MB", "launches"] if has_graphs else [])
     table = markdown_table(headings, [_cells(row, rows, has_graphs=has_graphs) for row in rows])
     notes = [
-        f"{document['device']}, {document['threads']} CPU threads. Step: forward and backward; of warp, both inputs "
-        "and the coloured frame. Speed-up: step time over that of the contest's first row. % of copy: the rate at "
-        "which the floor's bytes were dealt with, over that of a plain copy of as many bytes."
+        f"{document['device']}, {counted(document['threads'], 'CPU thread')}. Step: forward and backward; of warp, "
+        "both inputs and the coloured frame. Speed-up: step time over that of the contest's first row. % of copy: the "
+        "rate at which the floor's bytes were dealt with, over that of a plain copy of as many bytes."
     ]
     if document.get("l2_flushed"):
         notes.append("The L2 cache was written over before every run.")

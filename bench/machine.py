@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgefuse.bench.nvml import Gpu, list_gpus
 from edgefuse.errors import UsageError
+from edgefuse.wording import counted
 
 __all__ = ["Cpu", "Machine", "choose_cpus", "describe_machine", "physical_cores", "threads_for"]
 
@@ -84,7 +85,7 @@ class Machine:
         """One line for a table's caption."""
         cpu = self.cpu
         parts = [self.jetson] if self.jetson else []
-        parts.append(f"{cpu.name} ({cpu.physical_cores} cores{', virtual machine' if cpu.virtual else ''})")
+        parts.append(f"{cpu.name} ({counted(cpu.physical_cores, 'core')}{', virtual machine' if cpu.virtual else ''})")
         parts += [gpu.name for gpu in self.gpus]
         if self.power_mode:
             parts.append(f"power mode {self.power_mode}")

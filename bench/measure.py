@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgefuse.bench.summary import FEW_RUNS, Summary, summarize
+from edgefuse.wording import counted
 
 __all__ = ["Budget", "Timing", "time_calls", "warnings_of"]
 
@@ -131,7 +132,7 @@ def warnings_of(timing: Timing) -> list[str]:
     summary = timing.summary
     notes = []
     if summary.runs < FEW_RUNS:
-        notes.append(f"{summary.runs} runs: p99 is close to the slowest of them")
+        notes.append(f"{counted(summary.runs, 'run')}: p99 is close to the slowest of them")
     if summary.outliers:
         notes.append(f"{summary.outliers} of {summary.runs} runs are outliers, the slowest {summary.max_ms:.2f} ms")
     if abs(summary.drift - 1.0) > _DRIFT and summary.runs >= 10:

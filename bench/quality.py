@@ -21,6 +21,7 @@ from edgefuse.metrics.corruption import parse_corruption
 from edgefuse.metrics.study import Item, Method, Request, Study, find_items, plan, run
 from edgefuse.metrics.study.score import RETENTION
 from edgefuse.metrics.study.summary import RETENTION_WORST
+from edgefuse.wording import counted
 from edgefuse.zoo import artifact
 
 __all__ = [
@@ -104,7 +105,7 @@ def measure_peers(models: Sequence[str], data: Path, peers: Path | None, *, on_r
             quality[name] = {metric: round(means[metric], 4) for metric in METRICS} | {"images": len(study.images)}
             if RETENTION in means:
                 retention = _retention(study, label(model))
-            on_row(f"{label(model)} on {name}: {len(study.images)} images")
+            on_row(f"{label(model)} on {name}: {counted(len(study.images), 'image')}")
         rows.append({"name": label(model), "ours": True, **_file(model), "quality": quality, "retention": retention})
     return {**head("bench quality peers"), "convention": CONVENTION, "rows": rows}
 
@@ -126,7 +127,8 @@ def measure_robustness(models: Sequence[str], data: Path, *, every: int = 1, on_
         studies = []
         for name in SETS:
             studies.append(_study(model, scenes(data / name / "test", every=every), DISTURBANCES))
-            on_row(f"{label(model)} on {name}: {len(studies[-1].images)} images, {len(DISTURBANCES)} disturbances")
+            shown = counted(len(studies[-1].images), "image")
+            on_row(f"{label(model)} on {name}: {shown}, {len(DISTURBANCES)} disturbances")
         images = sum(len(study.images) for study in studies)
         for disturbance in ("", *DISTURBANCES):
             scores = {metric: round(_pooled(studies, label(model), disturbance, metric), 4) for metric in METRICS}

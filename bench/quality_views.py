@@ -9,6 +9,7 @@ from edgefuse.bench.formatting import NOTHING, markdown_table
 from edgefuse.bench.quality import METRICS, SETS
 from edgefuse.errors import ArtifactError
 from edgefuse.metrics.ranking import average_ranks
+from edgefuse.wording import counted
 
 __all__ = ["mean_ranks", "quality_markdown"]
 
@@ -81,7 +82,7 @@ def _peers_markdown(document: Mapping[str, Any]) -> str:
     for name in SETS:
         images = ordered[0]["quality"][name]["images"]
         values = [[_name(row), *(f"{row['quality'][name][key]:.3f}" for key in METRICS)] for row in ordered]
-        parts.append(f"{name}, {images} images:\n\n" + markdown_table(["model", *METRICS], values))
+        parts.append(f"{name}, {counted(images, 'image')}:\n\n" + markdown_table(["model", *METRICS], values))
     return "\n\n".join(parts) + "\n"
 
 
@@ -133,7 +134,8 @@ def _cost_markdown(document: Mapping[str, Any]) -> str:
         for row in ordered
     ]
     height, width = document["imgsz"]
-    note = f"ONNX Runtime on {document['threads']} threads, {width}x{height}, {document['machine']['utc'][:10]}."
+    threads = counted(document["threads"], "thread")
+    note = f"ONNX Runtime on {threads}, {width}x{height}, {document['machine']['utc'][:10]}."
     if document["noise"]:
         note += f" A noisy machine: {document['noise']}."
     headings = ["model", "CPU ms a frame", "ms a frame", f"times {first['name']}"]

@@ -17,6 +17,7 @@ from edgefuse.bench.processes import JobError, run_job
 from edgefuse.bench.record import SCHEMA_VERSION, Series
 from edgefuse.bench.summary import compare
 from edgefuse.errors import UsageError
+from edgefuse.wording import counted
 
 if TYPE_CHECKING:
     from edgefuse.data import CheckedData
@@ -323,7 +324,7 @@ def training_markdown(record: dict[str, Any]) -> str:
     machine, settings = record["machine"], record["settings"]
     notes = [
         "",
-        f"Measured on {settings['machine_summary']}, {settings['threads']} threads, {machine['utc'][:10]}.",
+        f"Measured on {settings['machine_summary']}, {counted(settings['threads'], 'thread')}, {machine['utc'][:10]}.",
         "A step draws its samples, runs network and losses forward and backward, and updates the weights.",
     ]
     notes += [f"{row.spec.recipe} {row.spec.stage} {row.spec.kernels}: {note}" for row in rows for note in row.warnings]

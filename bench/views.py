@@ -20,6 +20,7 @@ from edgefuse.bench.formatting import (
 from edgefuse.bench.published import PublishedRow
 from edgefuse.bench.record import Record, Row, Series
 from edgefuse.bench.summary import FEW_RUNS
+from edgefuse.wording import counted
 
 __all__ = ["FORMATS", "Format", "render"]
 
@@ -148,7 +149,10 @@ def _size(imgsz: tuple[int, int] | None) -> str:
 def _notes(record: Record, published: Sequence[PublishedRow]) -> list[str]:
     """What the numbers were measured on and how to read them."""
     machine, settings = record.machine, record.settings
-    lines = ["", f"Measured on {settings['machine_summary']}, {settings['threads']} threads, {machine['utc'][:10]}"]
+    lines = [
+        "",
+        f"Measured on {settings['machine_summary']}, {counted(settings['threads'], 'thread')}, {machine['utc'][:10]}",
+    ]
     commit = machine.get("commit")
     if commit:
         lines[-1] += f", commit {commit[:12]}{' with changes' if machine.get('dirty') else ''}"

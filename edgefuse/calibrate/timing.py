@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgefuse.errors import InputError
 from edgefuse.stream.frame import Frame
 from edgefuse.stream.recording import read_recording
+from edgefuse.wording import counted
 
 __all__ = ["TimeOffset", "find_time_offset", "motion_energy"]
 
@@ -65,7 +66,7 @@ def find_time_offset(recording: str | os.PathLike[str]) -> TimeOffset:
     advice = "record ten seconds or more while you shake the mount or walk by"
     for role, (times, _) in zip(("infrared", "visible"), energies, strict=True):
         if len(times) < _FEWEST_CHANGES:
-            raise InputError(f"{recording}: only {len(times)} changes between {role} frames; {advice}")
+            raise InputError(f"{recording}: only {counted(len(times), 'change')} between {role} frames; {advice}")
     begin = max(times[0] for times, _ in energies)
     seconds = min(times[-1] for times, _ in energies) - begin
     if seconds < _SHORTEST_SECONDS:

@@ -9,6 +9,7 @@ import typer
 
 from edgefuse.cli._console import emit_json, log, out, progress
 from edgefuse.cli._values import ValuesGroup
+from edgefuse.wording import counted
 
 __all__ = ["data_app"]
 
@@ -55,7 +56,8 @@ def check_command(
         )
     else:
         for name, count in sets.items():
-            out(f"{name}: {count} pairs")
-        out(f"{len(checked.pairs)} usable pairs, {len(problems)} problems, sha256 {checked.sha256}")
+            out(f"{name}: {counted(count, 'pair')}")
+        found_wrong = counted(len(problems), "problem")
+        out(f"{counted(len(checked.pairs), 'usable pair')}, {found_wrong}, sha256 {checked.sha256}")
     if problems:
         raise typer.Exit(1)

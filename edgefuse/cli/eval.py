@@ -12,6 +12,7 @@ import typer
 from edgefuse.cli._console import emit_json, log, progress
 from edgefuse.cli._values import ValuesGroup
 from edgefuse.errors import MissingDependencyError, UsageError
+from edgefuse.wording import counted
 
 if TYPE_CHECKING:
     from edgefuse.metrics.study import Job, Method, Request, Row, Study, Table, TableFormat
@@ -279,7 +280,7 @@ def detect_command(
     with progress("Detecting", len(images) * len(methods)) as advance:
         scores = detect(methods, images, network, truth, on_image=advance)
     remark = (
-        f"Average precision by pycocotools over {len(images)} images, at most 100 detections an image; "
+        f"Average precision by pycocotools over {counted(len(images), 'image')}, at most 100 detections an image; "
         f"{detector.name}, scores from {score:g}, boxes of one class that overlap by more than {overlap:g} suppressed."
     )
     table = detection_table(scores, truth.names or network.names, remark=remark)
@@ -316,12 +317,12 @@ def segment_command(
     network = Segmenter(segmenter, normalisation=normalisation, device=device)  # type: ignore[arg-type]  # it checks
     _make(output)
     with progress("Segmenting", len(images) * len(methods)) as advance:
-        counted = segment(methods, images, network, maps, classes=len(names), ignore=ignore, on_image=advance)
+        confusion = segment(methods, images, network, maps, classes=len(names), ignore=ignore, on_image=advance)
     remark = (
-        f"Intersection over union of all pixels of {len(images)} images together, level {ignore} ignored; "
+        f"Intersection over union of all pixels of {counted(len(images), 'image')} together, level {ignore} ignored; "
         f"{segmenter.name}, {normalisation} normalisation; mean over the classes that are labelled or found."
     )
-    table = segmentation_table(counted, names, remark=remark)
+    table = segmentation_table(confusion, names, remark=remark)
     _finish("segment", table, style, output=output, as_json=json, problems=left_out)
 
 

@@ -11,6 +11,7 @@ import typer
 from edgefuse.cli._console import emit_json, log, progress
 from edgefuse.errors import InputError, UsageError
 from edgefuse.pairs import VIDEO_SUFFIXES, PathPair, pair_folders
+from edgefuse.wording import counted
 from edgefuse.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def _fuse_video(fuser: Fuser, pair: PathPair, output: Path, *, temporal_filter: 
         )
         elapsed_ms = (time.perf_counter() - started) * 1e3
     if lengths[0] != lengths[1]:
-        log(f"{pair.ir} has {lengths[0]} frames, {pair.vis} has {lengths[1]}: fused the first {frames}", style="yellow")
+        held = counted(lengths[0], "frame")
+        log(f"{pair.ir} has {held}, {pair.vis} has {lengths[1]}: fused the first {frames}", style="yellow")
     return PairResult(pair.name, output, latency_ms=elapsed_ms / frames, frames=frames)
 
 
@@ -185,9 +187,8 @@ def _print_summary(
     fused: list[PairResult], skipped: int, failures: list[str], median_ms: float | None, where: Path
 ) -> None:
     if fused and fused[0].frames is not None:
-        typer.echo(
-            f"{fused[0].frames} frames fused into {where}, {median_ms:.1f} ms a frame with decoding and encoding"
-        )
+        frames = counted(fused[0].frames, "frame")
+        typer.echo(f"{frames} fused into {where}, {median_ms:.1f} ms a frame with decoding and encoding")
         return
     latency = f", median {median_ms:.1f} ms a pair" if median_ms is not None else ""
     skips = f", {skipped} there already (--overwrite fuses them again)" if skipped else ""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgefuse.cli._console import emit_json, out
+from edgefuse.wording import counted
 
 __all__ = ["inspect_command"]
 
@@ -67,7 +68,7 @@ def _show_graph(graph: dict[str, Any]) -> None:
     for kind in ("inputs", "outputs"):
         for value in graph[kind]:
             out(f"  {kind[:-1]:<9} {value['name']}  {value['type']} [{', '.join(map(str, value['shape']))}]")
-    out(f"  holds     {graph['parameters']:,} parameters, {graph['nodes']} nodes")
+    out(f"  holds     {graph['parameters']:,} parameters, {counted(graph['nodes'], 'node')}")
     operators = list(graph["operators"].items())
     shown = ", ".join(f"{name} {count}" for name, count in operators[:_OPERATORS_SHOWN])
     rest = len(operators) - _OPERATORS_SHOWN

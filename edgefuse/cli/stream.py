@@ -15,6 +15,7 @@ import typer
 
 from edgefuse.cli._console import SCHEMA_VERSION, log
 from edgefuse.errors import InputError, UsageError
+from edgefuse.wording import counted
 from edgefuse.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def _emit(event: str, payload: dict[str, Any]) -> None:
 
 def _print_summary(summary: dict[str, Any]) -> None:
     rate = summary["rate_hz"]
-    line = f"{summary['frames']} frames in {summary['seconds']:.1f} s"
+    line = f"{counted(summary['frames'], 'frame')} in {summary['seconds']:.1f} s"
     log(line + (f", {rate:.1f} a second" if rate else "") + f", {summary['held_frames']} with held infrared")
     for name, stage in summary["stages"].items():
         if stage["count"]:
@@ -308,4 +309,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
             restarts = ", ".join(f"{count} {cause}" for cause, count in camera["restarts"].items())
             log(f"{role} was restarted: {restarts}; last: {camera['error']}", style="yellow")
     for item in summary["outputs"]:
-        log(f"{item['name']}: {item['written']} frames" + (f", stopped: {item['error']}" if item["error"] else ""))
+        log(
+            f"{item['name']}: {counted(item['written'], 'frame')}"
+            + (f", stopped: {item['error']}" if item["error"] else "")
+        )

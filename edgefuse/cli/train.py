@@ -13,6 +13,7 @@ import typer
 
 from edgefuse.cli._console import emit_json, log, out, progress
 from edgefuse.errors import InputError, MissingDependencyError, UsageError
+from edgefuse.wording import counted
 
 if TYPE_CHECKING:
     from edgefuse.data import CheckedData
@@ -122,12 +123,13 @@ def _check_data(folders: list[Path], recipe: Recipe, *, strict: bool) -> Checked
         log(problem, style="yellow")
     if problems and strict:
         raise InputError(
-            f"{len(problems)} problems in the data; mend them, or train without --strict on what is usable"
+            f"{counted(len(problems), 'problem')} in the data: mend the files, or train without --strict on what is "
+            "usable"
         )
     if not checked.pairs:
         raise InputError("no usable image pair is left to train on")
     if _is_main():
-        log(f"{recipe.name}: {len(checked.pairs)} pairs")
+        log(f"{recipe.name}: {counted(len(checked.pairs), 'pair')}")
     return checked
 
 
@@ -164,7 +166,7 @@ def _report(result: TrainingResult, *, as_json: bool) -> None:
         )
         return
     out(
-        f"{result.reason}: {result.steps} steps, {result.minutes:.1f} min, "
+        f"{result.reason}: {counted(result.steps, 'step')}, {result.minutes:.1f} min, "
         f"loss {result.first_loss:.4f} -> {result.last_loss:.4f}"
     )
     out(f"weights      {result.weights}")

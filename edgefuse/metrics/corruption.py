@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgefuse.errors import UsageError
 from edgefuse.metrics.scene import SOURCES, SourceName
+from edgefuse.wording import counted
 
 __all__ = ["CORRUPTIONS", "Corruption", "parse_corruption"]
 
@@ -154,7 +155,7 @@ def parse_corruption(spec: str) -> Corruption:
     except ValueError as error:
         raise UsageError(f"{spec!r}: {numbers!r} is no number; give {_SPECS}") from error
     if values is None or len(values) != rule.arity or not np.isfinite(values).all():
-        raise UsageError(f"{spec!r} needs {rule.arity} number{'s' if rule.arity > 1 else ''}: give {_SPECS}")
+        raise UsageError(f"{spec!r} needs {counted(rule.arity, 'number')}: give {_SPECS}")
     if kind != "shift" and (not values[0] >= 0 or (kind == "glare" and values[0] == 0)):
         raise UsageError(f"{spec!r}: the number must be positive")
     if kind in ("smoke", "dark") and values[0] > 1:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edgefuse.errors import ArtifactError, EdgeFuseError, MissingDependencyError
+from edgefuse.wording import counted
 
 __all__ = ["CapturedWork", "CudaError", "Device", "Gpu", "StagedTensor", "find_gpu", "open_device"]
 
@@ -66,7 +67,7 @@ def find_gpu(index: int = 0) -> Gpu:
     except CudaError as error:
         raise MissingDependencyError(f"the NVIDIA driver finds no GPU ({error}): engines run on a GPU only") from error
     if index >= count.value:
-        raise MissingDependencyError(f"the NVIDIA driver finds {count.value} GPUs: there is no GPU {index}")
+        raise MissingDependencyError(f"the NVIDIA driver finds {counted(count.value, 'GPU')}: there is no GPU {index}")
     device, version = ctypes.c_int(), ctypes.c_int()
     _check(driver, driver.cuDeviceGet(ctypes.byref(device), index))
     _check(driver, driver.cuDriverGetVersion(ctypes.byref(version)))

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from edgefuse.data import PairSamples, Sample
 from edgefuse.errors import UsageError
+from edgefuse.wording import counted
 
 __all__ = ["Batch", "BatchOrder", "batch_loader"]
 
@@ -34,7 +35,7 @@ class BatchOrder(Sampler[list[int]]):
     def __init__(self, samples: PairSamples, batch: int) -> None:
         if len(samples) < batch:
             raise UsageError(
-                f"an epoch has {len(samples)} samples, fewer than a batch of {batch}: "
+                f"an epoch has {counted(len(samples), 'sample')}, fewer than a batch of {batch}: "
                 "raise train.crops_per_pair or lower train.batch"
             )
         self.samples = samples

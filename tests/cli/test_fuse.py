@@ -294,6 +294,16 @@ def test_a_still_scene_trembles_less_in_a_video(run_cli, average_model: Path, tm
     assert np.abs(np.array(shown["--no-temporal-filter"]) - means).max() <= 0.51
 
 
+def test_one_frame_is_no_plural(run_cli, average_model: Path, tmp_path: Path) -> None:
+    """In what is told of the sources and of the result."""
+    write_clip(tmp_path / "ir.avi", [level(1)])
+    write_clip(tmp_path / "vis.avi", [level(1)] * 3)
+    sources = ("--ir", tmp_path / "ir.avi", "--vis", tmp_path / "vis.avi")
+    result = run_cli("fuse", *sources, "-o", tmp_path / "out.mkv", "--model", average_model)
+    assert "1 frame fused into" in result.out
+    assert "ir.avi has 1 frame," in result.err
+
+
 def test_videos_that_do_not_fit_are_refused(run_cli, average_model: Path, tmp_path: Path) -> None:
     """Different sizes or rates, and a file that is no video, are each one line."""
     write_clip(tmp_path / "a.avi", [level(1)] * 3)

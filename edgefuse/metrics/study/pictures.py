@@ -16,6 +16,7 @@ from edgefuse.metrics.scene import Real
 from edgefuse.metrics.spectrum import RINGS, power_spectrum
 from edgefuse.metrics.study.score import load_images
 from edgefuse.metrics.study.summary import Study
+from edgefuse.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,7 +138,7 @@ def draw_spectra(study: Study, path: Path, *, image: str | None = None) -> None:
     frequency = (np.arange(RINGS) + 0.5) * (0.5 / RINGS)
     for name, values in spectra.items():
         panel.plot(frequency, values, label=name, linewidth=1)
-    panel.set(title=f"radial mean over {len(study.images)} images", xlabel="cycles per pixel", ylabel="dB")
+    panel.set(title=f"radial mean over {counted(len(study.images), 'image')}", xlabel="cycles per pixel", ylabel="dB")
     panel.legend(fontsize=7)
     figure.savefig(path, dpi=150)
 

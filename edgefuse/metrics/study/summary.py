@@ -11,6 +11,7 @@ from typing import Any
 from edgefuse.metrics.conventions import find_convention
 from edgefuse.metrics.ranking import rank_of_ranks
 from edgefuse.metrics.study.score import RETENTION, SPECTRAL, Job, Request, Row, without_nan
+from edgefuse.wording import counted
 
 __all__ = ["RANK", "RETENTION_WORST", "Study"]
 
@@ -114,7 +115,7 @@ class Study:
         if len(self.images) < scenes:
             lines.append(f"Means over the {len(self.images)} of {scenes} images that every method has.")
         else:
-            lines.append(f"Means over {scenes} image{'s' if scenes != 1 else ''}.")
+            lines.append(f"Means over {counted(scenes, 'image')}.")
         lines += self._undefined()
         if not self.is_complete:
             lines.append(f"INCOMPLETE: stopped after {len(self.rows)} of {len(self.jobs)} results.")
@@ -137,7 +138,7 @@ class Study:
                 count, earlier = first.get(column, (0, row))
                 first[column] = (count + 1, earlier)
         return [
-            f"{column} is undefined for {count} result{'s' if count > 1 else ''} and left out of its mean "
+            f"{column} is undefined for {counted(count, 'result')} and left out of its mean "
             f"({row.method}, {row.image}: {row.reasons[column]})."
             for column, (count, row) in first.items()
         ]
