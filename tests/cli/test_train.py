@@ -58,7 +58,7 @@ def test_a_run_out_of_time_tells_how_to_go_on_and_does(run_cli, pairs, tmp_path)
     out = tmp_path / "run"
     result = run_cli("train", "lite", "--data", pairs, "-o", out, "--max-minutes", 0, *SMALL)
     assert result.code == 0
-    assert "time limit: 1 steps" in result.out
+    assert "time limit: 1 step," in result.out
     assert "--resume" in result.out
     result = run_cli("train", "lite", "--data", pairs, "-o", out, "--resume", *SMALL)
     assert "finished: 4 steps" in result.out
