@@ -48,7 +48,9 @@ def stream_command(
     ] = None,
     mode: Annotated[str, typer.Option(help="freshest (watching) or every (recording).")] = "freshest",
     latency_budget: Annotated[float | None, typer.Option(help="Drop frames older than this, in ms.")] = None,
-    agc: Annotated[str, typer.Option(help="percentile, clahe, fixed or none.")] = "percentile",
+    agc: Annotated[
+        str, typer.Option(help="percentile, clahe, fixed (for outdoors: a cold sky pales the others) or none.")
+    ] = "percentile",
     agc_range: Annotated[
         str | None, typer.Option(help="For --agc fixed: LOW:HIGH with K, C or no unit, as in 0C:60C.")
     ] = None,
