@@ -211,6 +211,9 @@ def test_spectral_branch_exports_to_dft_operators(statistics: str, tmp_path: Pat
     program.save(path)
     graph = onnx.load(path).graph
     assert sum(node.op_type == "DFT" for node in graph.node) == 4  # two axes, forward and inverse
+    version = onnxruntime.__version__
+    if tuple(int(part) for part in version.split(".")[:2]) < (1, 25):
+        pytest.skip(f"ONNX Runtime {version} has no one-sided inverse DFT, which PyTorch exports; 1.25 has")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (fused,) = session.run(None, {"ir": ir.numpy(), "vis": vis.numpy()})
     with torch.inference_mode():
