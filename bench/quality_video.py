@@ -22,7 +22,7 @@ from edgefuse.fuser import load
 from edgefuse.images import read_ir, read_vis
 from edgefuse.metrics import evaluate
 from edgefuse.metrics.gray import to_gray
-from edgefuse.temporal import TemporalFilter, luminance_cells
+from edgefuse.temporal import FrameChange, TemporalFilter
 
 __all__ = ["flat_change", "mean_change", "measure_video"]
 
@@ -109,9 +109,9 @@ def _clip(model: str, folder: Path, every: int) -> dict[str, Any]:
 def _filtered(
     pairs: Sequence[tuple[Image, NDArray[np.uint8]]], fused: Sequence[NDArray[np.uint8]]
 ) -> list[NDArray[np.uint8]]:
-    temporal = TemporalFilter()
+    temporal, ir_change, vis_change = TemporalFilter(), FrameChange(), FrameChange()
     return [
-        temporal(luminance_cells(np.asarray(ir, np.uint8)), luminance_cells(vis), image.copy())
+        temporal(np.maximum(ir_change(np.asarray(ir, np.uint8)), vis_change(vis)), image.copy())
         for (ir, vis), image in zip(pairs, fused, strict=True)
     ]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgefuse.arrays import Image
 from edgefuse.errors import InputError
 from edgefuse.fuser import Fuser
-from edgefuse.temporal import TemporalFilter, luminance_cells
+from edgefuse.temporal import FrameChange, TemporalFilter
 
 __all__ = ["VideoInfo", "fuse_videos", "probe"]
 
@@ -87,6 +87,7 @@ def fuse_videos(
     output.parent.mkdir(parents=True, exist_ok=True)
     writer = _create(part, infos[1])
     temporal = TemporalFilter() if temporal_filter else None
+    ir_change, vis_change = FrameChange(), FrameChange()
     count = 0
     try:
         for ir_frame, vis_frame in zip(_frames(Path(ir)), _frames(Path(vis)), strict=False):
@@ -97,7 +98,7 @@ def fuse_videos(
             )
             fused = fuser(gray, vis_frame)
             if temporal is not None:
-                fused = temporal(luminance_cells(np.asarray(gray, np.uint8)), luminance_cells(vis_frame), fused)
+                fused = temporal(np.maximum(ir_change(np.asarray(gray, np.uint8)), vis_change(vis_frame)), fused)
             writer.write(fused)
             count += 1
             if on_frame is not None:

@@ -7,6 +7,6 @@ Importing this package builds nothing, prints nothing and touches no GPU.
 if __name__ == "kernels":
     raise ImportError("import edgefuse.kernels")
 
-from edgefuse.kernels._native import cell_means, luminance_bgr, replace_luminance_bgr, temporal_step
+from edgefuse.kernels._native import cell_change, luminance_bgr, replace_luminance_bgr, temporal_step
 
-__all__ = ["cell_means", "luminance_bgr", "replace_luminance_bgr", "temporal_step"]
+__all__ = ["cell_change", "luminance_bgr", "replace_luminance_bgr", "temporal_step"]

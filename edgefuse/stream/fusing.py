@@ -16,6 +16,7 @@ from edgefuse.fuser import Fuser, check_size
 from edgefuse.kernels.warp import PairWarp
 from edgefuse.runtime import DevicePairs
 from edgefuse.stream.agc import GainRange, ThermalAgc
+from edgefuse.stream.change import PairChange
 from edgefuse.stream.pairing import Pair
 from edgefuse.stream.registration import Registration
 from edgefuse.temporal import TemporalFilter
@@ -120,7 +121,8 @@ class PairFuser:
         temporal: TemporalFilter | None = None,
         live: bool = True,
     ) -> None:
-        self._agc, self.registration, self._temporal, self._live = agc, registration, temporal, live
+        self._agc, self.registration, self._live = agc, registration, live
+        self._temporal, self._change = temporal, PairChange()
         self._fuser, self._pairs = fuser, _pairs_of(fuser)
         self._lock = threading.Lock()
         self._number = 0
@@ -177,7 +179,7 @@ class PairFuser:
             registered = self._registered(warp, picture, vis, gain)
             fused = self._pairs.finish()
             if self._temporal is not None:
-                fused = self._temporal(*self.registration.cells(picture, vis, gain=gain), fused)
+                fused = self._temporal(self._change(self.registration, picture, vis, gain=gain), fused)
         marks.append(time.monotonic())
         stages = {
             name: (after - before) * 1e3 for name, before, after in zip(STAGES[1:], marks, marks[1:], strict=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +10,7 @@ from edgefuse.calibrate import Calibration
 from edgefuse.errors import InputError
 from edgefuse.kernels.warp import PairWarp
 from edgefuse.stream.agc import GainRange
-from edgefuse.temporal import CELL_PX, luminance_cells
+from edgefuse.temporal import CELL_PX
 
 __all__ = ["Registration"]
 
@@ -86,32 +85,30 @@ class Registration:
             self._warp, self._cell_warp = self._warp_between(*sizes), None
         return self._warp
 
-    def cells(
-        self, ir: Image, vis: NDArray[np.uint8], *, gain: GainRange
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Bring a pair onto cells of 4×4 visible pixels, for ``TemporalFilter``.
+    def cell_warp(self, ir_cells: tuple[int, int], ir: Image, vis: NDArray[np.uint8]) -> PairWarp:
+        """The same geometry between pictures on cells; the same object as long as the sizes stay.
 
         Args:
-            ir: Infrared frame: uint8, uint16 or float32.  # [h, w]
-            vis: Visible frame.
-            gain: The infrared counts that become 0 and 1.
+            ir_cells: Height and width that infrared frames are averaged to.
+            ir: Infrared frame.  # [h, w]
+            vis: Visible frame, whose cells have 4×4 pixels.
 
         Returns:
-            Infrared, registered, and visible luminance in [0, 1].  # [⌈H/4⌉, ⌈W/4⌉] each
+            What registers them.
 
         Raises:
-            InputError: As for ``inputs``.
+            InputError: As for ``warp``.
         """
         self.warp(ir, vis)
-        luminance = luminance_cells(vis)
-        shrinking = max(1.0, CELL_PX * ir.shape[1] / vis.shape[1])  # infrared pixels as large as cells, at most
-        size = (max(2, round(ir.shape[0] / shrinking)), max(2, round(ir.shape[1] / shrinking)))
-        small = ir if size == ir.shape else cv2.resize(ir, size[::-1], interpolation=cv2.INTER_AREA)
-        if self._cell_warp is None:
-            self._cell_warp = self._warp_of_cells(ir.shape, ir_size=size, vis_size=luminance.shape)
-        stand_in = (luminance * 255).astype(np.uint8)
-        plane: NDArray[np.float32] = self._cell_warp(small, stand_in, low=gain.low, high=gain.high)[0][0, 0]
-        return plane, luminance
+        if self._cell_warp is None or self._cell_warp.ir_size != ir_cells:
+            vis_cells = (-(-vis.shape[0] // CELL_PX), -(-vis.shape[1] // CELL_PX))
+            if self._calibration is None:
+                self._cell_warp = PairWarp.stretching(ir_size=ir_cells, vis_size=vis_cells)
+            else:
+                to_frame = np.linalg.inv(_scaling(ir_cells[0] / ir.shape[0], ir_cells[1] / ir.shape[1]))
+                matrix = _scaling(1 / CELL_PX, 1 / CELL_PX) @ self._calibration.matrix @ to_frame
+                self._cell_warp = PairWarp(matrix, ir_size=ir_cells, vis_size=vis_cells)
+        return self._cell_warp
 
     def _warp_between(self, ir_size: tuple[int, ...], vis_size: tuple[int, ...]) -> PairWarp:
         sizes = {"ir_size": (ir_size[0], ir_size[1]), "vis_size": (vis_size[0], vis_size[1])}
@@ -123,16 +120,6 @@ class Registration:
                 "calibrate the cameras (edgefuse calibrate) and give --calibration, or --resize-ir to stretch it"
             )
         return PairWarp.stretching(**sizes)
-
-    def _warp_of_cells(
-        self, frame: tuple[int, ...], *, ir_size: tuple[int, int], vis_size: tuple[int, ...]
-    ) -> PairWarp:
-        cells = (vis_size[0], vis_size[1])
-        if self._calibration is None:
-            return PairWarp.stretching(ir_size=ir_size, vis_size=cells)
-        to_frame = np.linalg.inv(_scaling(ir_size[0] / frame[0], ir_size[1] / frame[1]))
-        matrix = _scaling(1 / CELL_PX, 1 / CELL_PX) @ self._calibration.matrix @ to_frame
-        return PairWarp(matrix, ir_size=ir_size, vis_size=cells)
 
     def check(self, ir: Image, vis: NDArray[np.uint8]) -> None:
         """Refuse sizes that the calibration was not made for: it would warp wrongly without a sign of it."""

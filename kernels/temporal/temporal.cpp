@@ -1,12 +1,13 @@
-// The passes over pixels of the temporal filter: luminance means of cells, and the recursive step.
+// The passes over pixels of the temporal filter: how much each cell changed, and the recursive step.
 //
-// Ownership: arrays are borrowed for the call, the state and the picture are changed in place; means own freshly allocated memory.
+// Ownership: arrays are borrowed for the call, states and the picture are changed in place; changes own freshly allocated memory.
 // Thread-safety: no shared state, the GIL is released while pixels are touched; a state must not be in two calls at once.
 #include "temporal/temporal.h"
 
 #include <nanobind/ndarray.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,16 +43,22 @@ EDGEFUSE_INLINE void luminance_row(const std::uint8_t *pixels, std::int64_t chan
     }
 }
 
-// Means of one row of cells; `room` holds two rows of pixels. Rows are added first: that needs no gathering.
+// Mean absolute change of one row of cells, from the luminance in `state`, which becomes that of the frame; `room` holds two rows of
+// pixels. Rows are added first: that needs no gathering.
 EDGEFUSE_CLONES
-void mean_row(const std::uint8_t *pixels, std::int64_t channels, std::int64_t width, std::int64_t rows, float *room, float *out) {
+void change_row(const std::uint8_t *pixels, std::int64_t channels, std::int64_t width, std::int64_t rows, float *state, float *room,
+                float *out) {
     const std::int64_t whole = width / kCell, rest = width - whole * kCell;
     float *sum = room, *row = room + width;
-    luminance_row(pixels, channels, width, sum);
-    for (std::int64_t y = 1; y < rows; ++y) {
+    std::fill_n(sum, width, 0.0f);
+    for (std::int64_t y = 0; y < rows; ++y) {
         luminance_row(pixels + y * width * channels, channels, width, row);
+        float *before = state + y * width;
         EDGEFUSE_INDEPENDENT
-        for (std::int64_t x = 0; x < width; ++x) sum[x] += row[x];
+        for (std::int64_t x = 0; x < width; ++x) {
+            sum[x] += std::abs(row[x] - before[x]);
+            before[x] = row[x];
+        }
     }
     const float share = 1.0f / static_cast<float>(rows * kCell);
     EDGEFUSE_INDEPENDENT
@@ -141,8 +148,13 @@ void check_channels(std::size_t channels) {
     if (channels != 1 && channels != 3) throw nb::value_error("a frame has 1 or 3 channels");
 }
 
-nb::ndarray<nb::numpy, float> cell_means(Frame frame, int threads) {
+void check_state(const State &state, std::size_t height, std::size_t width) {
+    if (state.shape(0) != height || state.shape(1) != width) throw nb::value_error("state and frame differ in height or width");
+}
+
+nb::ndarray<nb::numpy, float> cell_change(Frame frame, State state, int threads) {
     check_channels(frame.shape(2));
+    check_state(state, frame.shape(0), frame.shape(1));
     const auto height = static_cast<std::int64_t>(frame.shape(0)), width = static_cast<std::int64_t>(frame.shape(1));
     const auto channels = static_cast<std::int64_t>(frame.shape(2));
     const std::int64_t rows = cells_of(height), columns = cells_of(width);
@@ -150,12 +162,13 @@ nb::ndarray<nb::numpy, float> cell_means(Frame frame, int threads) {
     {
         nb::gil_scoped_release release;
         const std::uint8_t *source = frame.data();
-        float *target = out.get();
+        float *target = out.get(), *before = state.data();
         parallel_rows(rows, rows_of(kPixelsPerThread, width * kCell), threads, [&](std::int64_t first, std::int64_t last) {
             std::vector<float> room(2 * width);
             for (std::int64_t row = first; row < last; ++row) {
                 const std::int64_t y = row * kCell;
-                mean_row(source + y * width * channels, channels, width, std::min(kCell, height - y), room.data(), target + row * columns);
+                change_row(source + y * width * channels, channels, width, std::min(kCell, height - y), before + y * width, room.data(),
+                           target + row * columns);
             }
         });
     }
@@ -167,9 +180,7 @@ void temporal_step(Picture fused, State state, Cells share, int threads) {
     check_channels(fused.shape(2));
     const Step step{fused.data(), share.data(), state.data(), static_cast<std::int64_t>(fused.shape(0)),
                     static_cast<std::int64_t>(fused.shape(1)), static_cast<std::int64_t>(fused.shape(2))};
-    if (state.shape(0) != fused.shape(0) || state.shape(1) != fused.shape(1)) {
-        throw nb::value_error("state and fused differ in height or width");
-    }
+    check_state(state, fused.shape(0), fused.shape(1));
     const std::int64_t rows = cells_of(step.height), columns = cells_of(step.width);
     if (static_cast<std::int64_t>(share.shape(0)) != rows || static_cast<std::int64_t>(share.shape(1)) != columns) {
         throw nb::value_error("share must have a value for each cell of 4x4 pixels of fused");
@@ -186,8 +197,9 @@ void temporal_step(Picture fused, State state, Cells share, int threads) {
 }  // namespace
 
 void bind_temporal(nb::module_ &m) {
-    m.def("cell_means", &cell_means, nb::arg("frame").noconvert(), nb::kw_only(), nb::arg("threads") = 0,
-          "Mean BT.601 luminance in [0, 1] of each cell of 4x4 pixels, float32, of a contiguous uint8 (H, W, 1 or 3) frame.");
+    m.def("cell_change", &cell_change, nb::arg("frame").noconvert(), nb::arg("state").noconvert(), nb::kw_only(), nb::arg("threads") = 0,
+          "Mean absolute difference, float32, between the BT.601 luminance in [0, 1] of a contiguous uint8 (H, W, 1 or 3) frame and "
+          "state (float32 (H, W)), for each cell of 4x4 pixels; state becomes the frame's luminance.");
     m.def("temporal_step", &temporal_step, nb::arg("fused").noconvert(), nb::arg("state").noconvert(), nb::arg("share").noconvert(),
           nb::kw_only(), nb::arg("threads") = 0,
           "Moves state, the float32 (H, W) luminance shown before, towards that of the uint8 (H, W, 1 or 3) frame fused by a share of "

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgefuse.kernels import cell_means, luminance_bgr, temporal_step
+from edgefuse.kernels import cell_change, luminance_bgr, temporal_step
 
 SIDES = st.integers(1, 23)
 CHANNELS = st.sampled_from([1, 3])
@@ -19,12 +19,15 @@ def _luminance(frame: np.ndarray) -> np.ndarray:
 
 
 @given(height=SIDES, width=SIDES, channels=CHANNELS, seed=st.integers(0, 99))
-def test_cells_are_means_of_four_by_four_pixels(height: int, width: int, channels: int, seed: int) -> None:
-    """The last ones of what is left, at any size."""
-    frame = np.random.default_rng(seed).integers(0, 256, (height, width, channels)).astype(np.uint8)
-    plane = _luminance(frame)
-    expected = [[plane[y : y + 4, x : x + 4].mean() for x in range(0, width, 4)] for y in range(0, height, 4)]
-    np.testing.assert_allclose(cell_means(frame), expected, atol=1e-6)
+def test_change_is_averaged_over_cells(height: int, width: int, channels: int, seed: int) -> None:
+    """The last cells have what is left, at any size; the state becomes the frame's luminance."""
+    random = np.random.default_rng(seed)
+    frame = random.integers(0, 256, (height, width, channels)).astype(np.uint8)
+    state = random.random((height, width), np.float32)
+    difference = np.abs(_luminance(frame) - state)
+    expected = [[difference[y : y + 4, x : x + 4].mean() for x in range(0, width, 4)] for y in range(0, height, 4)]
+    np.testing.assert_allclose(cell_change(frame, state), expected, atol=1e-6)
+    np.testing.assert_allclose(state, _luminance(frame), atol=1e-6)
 
 
 @given(height=SIDES, width=SIDES, channels=CHANNELS, seed=st.integers(0, 99))
@@ -65,7 +68,7 @@ def test_a_share_of_one_is_the_new_picture_and_of_none_the_old_luminance() -> No
         temporal_step(picture, one, share, threads=threads)
     np.testing.assert_array_equal(*pictures)
     np.testing.assert_array_equal(*states)
-    np.testing.assert_array_equal(cell_means(frame, threads=1), cell_means(frame, threads=2))
+    np.testing.assert_array_equal(*(cell_change(frame, kept.copy(), threads=threads) for threads in (1, 2)))
 
 
 def test_wrong_arrays_are_refused() -> None:
@@ -76,6 +79,8 @@ def test_wrong_arrays_are_refused() -> None:
             temporal_step(*(np.ascontiguousarray(array) for array in shapes))
     for wrong in (frame[:, ::2], frame.astype(np.float32), frame[..., 0]):
         with pytest.raises(TypeError):
-            cell_means(wrong)
+            cell_change(wrong, state)
+    with pytest.raises(ValueError, match="differ in height"):
+        cell_change(frame, state[:4])
     with pytest.raises(TypeError):
         temporal_step(frame, state.astype(np.float64), share)

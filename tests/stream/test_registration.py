@@ -1,4 +1,4 @@
-"""Infrared frames in the geometry of the visible ones: in full, and on cells."""
+"""Infrared frames in the geometry of the visible ones."""
 
 from __future__ import annotations
 
@@ -57,39 +57,3 @@ def test_sizes_that_the_geometry_is_not_for_are_refused() -> None:
     with pytest.raises(InputError, match="--resize-ir to stretch it"):
         Registration().inputs(ir, vis, gain=GainRange(0.0, 1.0), size=None)
     assert Registration(resize=True)(ThermalAgc()(ir, 0.0), vis).shape == (45, 61)
-
-
-def _scene(height: int, width: int) -> np.ndarray:
-    """A smooth scene, sampled at so many pixels."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    y, x = (y + 0.5) / height, (x + 0.5) / width
-    return np.asarray((8000 + 3000 * np.sin(5 * x + 1) * np.cos(4 * y)).astype(np.uint16))
-
-
-@pytest.mark.parametrize("ir_size", [(24, 32), (120, 160), (240, 320), (480, 640), (512, 640)])
-def test_cells_are_means_of_the_registered_picture(ir_size: tuple[int, int]) -> None:
-    """Whatever the infrared resolution, with a geometry as without: what cells hold is what pixels have on average."""
-    vis = np.random.default_rng(0).integers(0, 256, (238, 318, 3)).astype(np.uint8)
-    scale = np.diag([318 / ir_size[1], 238 / ir_size[0], 1.0])
-    turned = np.array([[0.9, -0.05, 12.0], [0.04, 0.92, 6.0], [0.0, 0.0, 1.0]]) @ scale
-    gain, ir = GainRange(4000.0, 12000.0), _scene(*ir_size)
-    for registration in (
-        Registration(resize=True),
-        Registration(Calibration.of(turned, ir_size=ir_size, vis_size=(238, 318))),
-    ):
-        plane = registration.inputs(ir, vis, gain=gain, size=None)[0][0, 0]
-        cells, luminance_of_cells = registration.cells(ir, vis, gain=gain)
-        assert cells.shape == luminance_of_cells.shape == (60, 80)
-        whole = plane[:236, :316].reshape(59, 4, 79, 4).mean(axis=(1, 3))
-        looked_at = np.isin(np.arange(59), range(6, 52))[:, None] & np.isin(np.arange(79), range(8, 70))
-        assert np.abs(cells[:59, :79] - whole)[looked_at].max() < 0.02
-        np.testing.assert_allclose(
-            luminance_of_cells[:59, :79], luminance(vis)[:236, :316].reshape(59, 4, 79, 4).mean(axis=(1, 3)), atol=1e-6
-        )
-
-
-def test_cells_of_frames_that_do_not_fit_are_refused() -> None:
-    """As whole pictures are."""
-    ir, vis = _frames()
-    with pytest.raises(InputError, match="--resize-ir to stretch it"):
-        Registration().cells(ir, vis, gain=GainRange(0.0, 1.0))
