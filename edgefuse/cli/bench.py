@@ -263,7 +263,7 @@ def _measure(
     from edgefuse.bench.measure import Budget
     from edgefuse.bench.sweep import Settings, cache_folder, measure_rows
 
-    if seconds <= 0 or warmup < 0 or timeout <= 0:
+    if not (seconds > 0 and warmup >= 0 and timeout > 0):  # NaN is above nothing
         raise UsageError("--seconds and --timeout must be above 0, --warmup at least 0")
     settings = Settings(
         budget=Budget(seconds=seconds, warmup_seconds=warmup, max_seconds=max(10.0, 3 * seconds)),

@@ -35,7 +35,7 @@ def kernels_command(
 
     Each implementation's result is checked against the exact one before it is timed.
     """
-    if seconds <= 0:
+    if not seconds > 0:  # NaN is above nothing
         raise UsageError("--seconds must be above 0")
 
     from edgefuse.bench.kernels import OPS, KernelRow, kernels_markdown, run_kernel_bench

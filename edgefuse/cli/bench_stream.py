@@ -27,7 +27,7 @@ def stream_command(
 
     Exit code 1 says that a frame was dropped after warm-up, or that a queue or the memory grew.
     """
-    if seconds <= 0 or rate <= 0 or cores < 1:
+    if not (seconds > 0 and rate > 0) or cores < 1:  # NaN is above nothing
         raise UsageError("--seconds and --rate must be above 0, --cores at least 1")
     sides = imgsz.replace(",", " ").split()
     if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):

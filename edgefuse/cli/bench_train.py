@@ -36,7 +36,7 @@ def train_command(
     for package in ("torch", "accelerate"):
         if find_spec(package) is None:
             raise MissingDependencyError.for_package(package, extra="train", purpose="measure training")
-    if seconds <= 0 or warmup < 0:
+    if not (seconds > 0 and warmup >= 0):  # NaN is above nothing
         raise UsageError("--seconds must be above 0, --warmup at least 0")
 
     from edgefuse.bench.machine import threads_for

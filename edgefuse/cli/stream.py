@@ -279,6 +279,8 @@ def _agc(mode: str, text: str | None, profile: ThermalProfile | None) -> Thermal
     from edgefuse.stream.agc import FixedRange, ThermalAgc
 
     fixed = None
+    if (mode == "fixed") != (text is not None):
+        raise UsageError("--agc fixed and --agc-range LOW:HIGH go together: give both or neither")
     if text is not None:
         parts = text.split(":")
         units = {part[-1:].upper() for part in parts if part[-1:].isalpha()}

@@ -68,6 +68,8 @@ def train_command(
         raise UsageError(
             "give a recipe and --data, as in: edgefuse train lite --data pictures/train (--list shows recipes)"
         )
+    if max_minutes is not None and not max_minutes >= 0:  # NaN is at least nothing
+        raise UsageError(f"--max-minutes must be at least 0, not {max_minutes:g}")
     for package in _PACKAGES:
         if find_spec(package) is None:
             raise MissingDependencyError.for_package(package, extra="train", purpose="train a network")

@@ -200,7 +200,7 @@ def test_limits_end_the_stream(start: Start, clip: Path, average_model: Path) ->
         (["--ir", "ftp://x/y", "--vis", "a.mp4"], 2, "unknown source"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--mode", "fast"], 2, "freshest, every"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--ir-profile", "flir"], 2, "boson"),
-        (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed"], 2, "fixed range"),
+        (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed"], 2, "--agc-range LOW:HIGH"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed", "--agc-range", "hot"], 2, "LOW:HIGH"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--agc", "fixed", "--agc-range", "0C:60C"], 2, "radiometric"),
         (["--ir", "a.mp4", "--vis", "b.mp4", "--calibration", "no.toml"], 1, "no.toml"),

@@ -50,6 +50,24 @@ def test_a_dash_may_begin_a_value(run_cli, arguments: tuple[str, ...], message: 
     assert message in result.err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bench", "lite", "--seconds", "nan"),
+        ("bench", "kernels", "--seconds", "nan"),
+        ("bench", "stream", "lite", "--seconds", "nan"),
+        ("bench", "train", "lite", "--seconds", "nan"),
+        ("train", "lite", "--data", "x", "--max-minutes", "nan"),
+    ],
+)
+def test_a_time_of_nan_is_refused(run_cli, arguments: tuple[str, ...]) -> None:
+    """It would never be over."""
+    result = run_cli(*arguments)
+    assert result.code == 2
+    assert f"{arguments[-2]} " in result.err
+    assert "at least 0" in result.err or "above 0" in result.err
+
+
 def test_what_follows_two_dashes_is_no_option(run_cli) -> None:
     """Files may have any name there."""
     result = run_cli("inspect", "--", "--json")
