@@ -74,7 +74,7 @@ def is_scene_in_colour(picture: Image) -> bool:
     small = _reduced(picture)
     if float(_saturation(small).mean()) > _LARGEST_SATURATION_COUNTS:
         return False
-    planes = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb).reshape(-1, 3)
+    planes = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb), np.float32).reshape(-1, 3)
     brightness, colours = (planes[:, 0] / _BRIGHTNESS_COUNTS).astype(int), planes[:, 1:]
     free = np.empty_like(colours)
     for level in np.unique(brightness):
