@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json as json_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from edgefuse.errors import MissingDependencyError, UsageError
 from edgefuse.wording import counted
 
 if TYPE_CHECKING:
-    from edgefuse.metrics.study import Job, Method, Request, Row, Study, Table, TableFormat
+    from edgefuse.metrics.study import Item, Job, Method, Request, Row, Study, Table, TableFormat
 
 __all__ = ["eval_app"]
 
@@ -96,6 +97,7 @@ def evaluate_command(
     items, problems = find_items(ir, vis, mask)
     jobs = plan(methods, items, disturbances)
     _make(output)
+    _warn_of_swapped(items)
     study = _run(jobs, request, problems, workers=workers, output=output)
     if output is not None:
         _write(study, output, plots=plots)
@@ -113,6 +115,20 @@ def _refuse_stray_options(context: typer.Context) -> None:
         if source is not None and source.name == "COMMANDLINE":
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} stands before {context.invoked_subcommand}: put it behind")
+
+
+def _warn_of_swapped(items: Sequence[Item]) -> None:
+    """One line for sources whose infrared is a scene in colour and whose visible picture is gray."""
+    from edgefuse.pairs import PathPair
+    from edgefuse.swapped import find_swapped
+
+    found = find_swapped([PathPair(item.name, item.ir, item.vis) for item in items])
+    if found is not None:
+        log(
+            f"--ir {found.ir} is in colour and --vis {found.vis} is gray: the two look swapped; "
+            "if so, exchange them, or the scores are of no use",
+            style="yellow",
+        )
 
 
 def _check_options(

@@ -16,6 +16,7 @@ import pytest
 
 from edgefuse.images import read_vis, write_image
 from edgefuse.metrics import evaluate
+from edgefuse.synthetic import StreetScene
 
 RNG = np.random.default_rng(0)
 
@@ -48,6 +49,17 @@ def test_a_table_comes_without_any_option_and_says_its_conventions(run_cli, fold
     assert "Convention default (corrected" in result.out
     assert "SSIM Gaussian 11, valid, L=255, mean" in result.out
     assert "Means over 3 images." in result.out
+
+
+def test_swapped_sources_are_told(run_cli, tmp_path: Path) -> None:
+    """Colour given as infrared and gray as visible: one line, and the scores all the same."""
+    scene = StreetScene(64, 80, seed=1).render(0.0)
+    for role, picture in (("ir", scene.ir), ("vis", scene.vis)):
+        write_image(tmp_path / role / "a.png", picture)
+    for ir, vis, told in (("ir", "vis", False), ("vis", "ir", True)):
+        sources = ("--ir", tmp_path / ir, "--vis", tmp_path / vis)
+        result = run_cli("eval", "--fused", tmp_path / "vis", *sources, "--metrics", "EN")
+        assert (result.code, result.err.count("the two look swapped")) == (0, told)
 
 
 def test_methods_are_compared_marked_and_ranked(run_cli, folders: Path) -> None:
