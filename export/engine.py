@@ -26,6 +26,8 @@ __all__ = [
     "library_targets",
 ]
 
+_TURING = "sm_75"
+
 Profile = Mapping[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
 """For every input with free dimensions: its smallest, usual and largest shape."""
 
@@ -36,7 +38,7 @@ class EngineOptions:
 
     Attributes:
         kind: Which library builds it.
-        targets: For TensorRT-RTX: GPU targets such as ``("sm_86",)``; empty stands for all that it knows.
+        targets: For TensorRT-RTX: GPU targets such as ``("sm_86",)``; empty stands for all that it can build for.
         workspace_mib: Largest scratch memory of a layer; None leaves it to the library.
         timing_cache: File that keeps measured kernel times between builds (TensorRT only).
         hardware_compatible: The engine runs on every GPU from Ampere on, at some cost of speed (TensorRT only).
@@ -91,7 +93,8 @@ def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Pro
 
     Args:
         graph: Serialised ONNX graph without ``DFT`` nodes.
-        options: How to build it.
+        options: How to build it. Without targets it is built for all that the library knows, but for sm_75 where the
+            graph multiplies computed matrices in fp32, which that target cannot.
         profiles: Ranges of the free dimensions, where the graph has any.
 
     Returns:
@@ -104,6 +107,21 @@ def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Pro
     """
     library = import_library(options.kind)
     targets = _choose_targets(library, options)
+    try:
+        return _build(library, graph, options, targets, profiles)
+    except _TuringError:
+        if options.targets or targets == (_TURING,):
+            raise
+        return _build(library, graph, options, tuple(target for target in targets if target != _TURING), profiles)
+
+
+class _TuringError(ArtifactError):
+    """The graph cannot be built for sm_75, and perhaps for the other targets."""
+
+
+def _build(
+    library: Any, graph: bytes, options: EngineOptions, targets: tuple[str, ...], profiles: Sequence[Profile]
+) -> BuiltEngine:
     log = LibraryLog(library)
     builder = log.create(library.Builder)
     if builder is None:
@@ -119,12 +137,13 @@ def build_engine(graph: bytes, options: EngineOptions, *, profiles: Sequence[Pro
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = log.reason("no reason given")
+        refused = f"{options.kind} {library.__version__} cannot build an engine: "
         if "Turing" in reason and "FP32" in reason:
-            reason = (
-                "sm_75 multiplies computed matrices, as in attention, in fp16 only; "
-                "take --precision fp16, or --target without sm_75"
+            raise _TuringError(
+                f"{refused}{_TURING} multiplies computed matrices, as in attention, in fp16 only; "
+                f"take --precision fp16, or --target without {_TURING}"
             )
-        raise ArtifactError(f"{options.kind} {library.__version__} cannot build an engine: {reason}")
+        raise ArtifactError(f"{refused}{reason}")
     if options.timing_cache is not None:
         write_atomically(options.timing_cache, bytes(config.get_timing_cache().serialize()))
     return BuiltEngine(bytes(plan), library.__version__, targets or (_this_gpu(options),))

@@ -93,7 +93,7 @@ class NodeEmitter:
 
     def constant(self, array: Array) -> Any:
         """An initializer with this content."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
         key = (id(self.graph), array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
             value = ir.val(f"{self._prefix}.constant_{next(self._numbers)}", const_value=ir.tensor(array))

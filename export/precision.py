@@ -23,6 +23,7 @@ import onnx_ir as ir
 import onnxscript.optimizer
 
 from edgefuse.errors import ArtifactError, MissingDependencyError, UsageError
+from edgefuse.export.dft._free import MATRIX
 from edgefuse.export.graph_editing import is_op
 from edgefuse.export.quantisation import Feeds, quantised, written_by
 from edgefuse.export.value_ranges import largest_values
@@ -34,6 +35,7 @@ __all__ = ["simulate_bf16", "to_precision"]
 # pictures are brighter. An rfft2 with ortho normalisation peaks at sqrt(H * W), 554 for 480 x 640; without it at H *
 # W.
 _LARGEST_FP16_VALUE = 4096.0
+_MATRIX_PREFIX = f"lower_dft.{MATRIX}_"
 _INSTALL = (
     "pip install 'nvidia-modelopt>=0.40' onnx-graphsurgeon onnxslim polygraphy lief cppimport onnxconverter-common"
 )
@@ -81,7 +83,8 @@ def to_precision(
 def _model_optimiser() -> bool:
     """Whether Model Optimizer and the packages that its ONNX part needs are installed."""
     try:
-        importlib.import_module("modelopt.onnx.autocast")
+        with _quiet():
+            importlib.import_module("modelopt.onnx.autocast")
     except ImportError:
         return False
     return True
@@ -100,11 +103,17 @@ def _wide_nodes(model: onnx.ModelProto, samples: Feeds) -> list[str]:
     return [node.name for node in model.graph.node if wide.intersection((*node.input, *node.output))]
 
 
+def _matrix_nodes(model: onnx.ModelProto) -> list[str]:
+    """Nodes that make the matrices of transforms of free length: fp16 and bf16 cannot even count to the length."""
+    return [node.name for node in model.graph.node if node.name.startswith(_MATRIX_PREFIX)]
+
+
 def _cast_by_optimiser(
     model: onnx.ModelProto, precision: Precision, samples: Feeds
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     from modelopt.onnx.autocast import convert_to_mixed_precision
 
+    kept = _matrix_nodes(model) + (_wide_nodes(model, samples) if precision == "fp16" else [])
     with tempfile.TemporaryDirectory() as folder:
         path, data = Path(folder) / "graph.onnx", Path(folder) / "samples.npz"
         onnx.save(model, path)
@@ -113,8 +122,8 @@ def _cast_by_optimiser(
         converted: onnx.ModelProto = convert_to_mixed_precision(
             str(path),
             low_precision_type=precision,
-            # bf16 has the range of fp32: no node needs to stay behind.
-            nodes_to_exclude=_wide_nodes(model, samples) if precision == "fp16" else None,
+            # bf16 has the range of fp32: no node needs to stay behind for its values.
+            nodes_to_exclude=kept or None,
             data_max=_LARGEST_FP16_VALUE if precision == "fp16" else float(np.finfo(np.float32).max),
             keep_io_types=True,
             calibration_data=str(data),
@@ -129,7 +138,7 @@ def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.M
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     converted: onnx.ModelProto = convert_float_to_float16(
-        copy, keep_io_types=True, node_block_list=_wide_nodes(model, samples)
+        copy, keep_io_types=True, node_block_list=_matrix_nodes(model) + _wide_nodes(model, samples)
     )
     tidied = ir.from_proto(converted)
     tidied.graph.sort()  # it appends its casts at the end

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from edgefuse.export.dft._cost import Target
+from edgefuse.export.dft._free import FreeTransform
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._matrices import Transform
 from edgefuse.export.dft._nodes import Chain, Stage
@@ -29,7 +30,8 @@ def emit_chain(emitter: Emitter, chain: Chain, source: Laid, *, form: Form, targ
         chain: The chain.
         source: Its laid input.
         form: "dense": one product an axis, axes stay where they are, parts end before the spectrum. "radix": one or two
-            products an axis, whichever is cheaper, with the channels innermost.
+            products an axis, whichever is cheaper, with the channels innermost. A free chain is always dense: into
+            which factors a length falls apart is not known.
         target: Kind of machine.
         force: With "radix", two products wherever a length has a factor.
 
@@ -39,7 +41,7 @@ def emit_chain(emitter: Emitter, chain: Chain, source: Laid, *, form: Form, targ
     source = emitter.settle(source)
     signal = Signal(source, source.dims[-1][0] if source.dims[-1] else None)
     stages = _in_order(signal, list(chain.stages))
-    if form == "dense":
+    if form == "dense" or chain.free:
         signal = _emit_dense(emitter, signal, stages, to_real=not chain.complex_out)
     else:
         signal = _emit_radix(emitter, signal, stages, to_real=not chain.complex_out, target=target, force=force)
@@ -80,7 +82,7 @@ def _beside_part(signal: Signal, waiting: Sequence[Stage]) -> Stage:
     return next((stage for stage in free if signal.laid.dims[stage.dim][0] in beside), free[0])
 
 
-def _at_its_turn(stage: Stage, signal: Signal, *, to_real: bool) -> Transform:
+def _at_its_turn(stage: Stage, signal: Signal, *, to_real: bool) -> Transform | FreeTransform:
     """A transform as it is when its turn comes, on a signal that is real or complex by then."""
     return replace(stage.transform, complex_in=signal.part is not None, complex_out=not to_real)
 
@@ -96,6 +98,7 @@ def _emit_radix(
         signal = _arrange(emitter, signal, stage.dim, dims, batch=batch, channels=channels, inverse=inverse)
         transform = _at_its_turn(stage, signal, to_real=to_real and stage is stages[-1])
         axis = signal.laid.dims[stage.dim][0]
+        assert isinstance(transform, Transform), "a free chain is dense"
         n1 = best_factor(transform, target, force=force)
         if n1 is None:
             signal = dense_stage(emitter, signal, axis, transform, part_first=inverse)

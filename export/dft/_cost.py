@@ -14,7 +14,7 @@ Target = Literal["cpu", "tensor-core"]
 # 495 TFLOP/s of dense TF32 over 4.8 TB/s (H200 data sheet).
 FLOPS_PER_BYTE: dict[Target, float] = {"cpu": 6.0, "tensor-core": 100.0}
 
-_FREE = frozenset({"Reshape", "Identity"})
+_FREE = frozenset({"Reshape", "Identity", "Shape"})
 # ONNX Runtime moves a block or transposes a matrix at memory speed; an odd permutation goes element by element.
 _GATHER_FACTOR = 1.5
 

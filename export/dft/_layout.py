@@ -8,7 +8,8 @@ graph knows. Transposes, reshapes, slices and shifts of a laid value cost nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,11 +32,13 @@ class Axis:
         length: Length that the graph sees, or None where it is dynamic.
         order: For a spectrum, the frequency held at each stored position; None stands for the natural order.
         spectral: Whether it is the axis of a spectrum, whose order may change freely.
+        extent: Where the length is dynamic, its length at run time as a value of the graph, int64 of shape [1].
     """
 
     length: int | None
     order: NDArray[np.int64] | None = None
     spectral: bool = False
+    extent: Any = None
 
     @property
     def size(self) -> int | None:
@@ -69,6 +72,11 @@ class Laid:
     stored: tuple[Axis, ...]
     dims: tuple[tuple[Axis, ...], ...]
     picks: Mapping[Axis, NDArray[np.int64]] = field(default_factory=dict)
+
+    @property
+    def free(self) -> bool:
+        """Whether more than one axis is dynamic: lengths cannot be told by counting elements then."""
+        return sum(axis.length is None for axis in self.stored) > 1
 
     def length(self, axis: Axis) -> int | None:
         """Length of an axis after its pick."""
@@ -113,10 +121,55 @@ class Emitter(NodeEmitter):
         self.cost = cost
         self._selections: dict[Any, tuple[Any, Axis]] = {}
         self._renamed: dict[Any, Axis] = {}
+        self._grouped: dict[Any, list[list[Axis]]] = {}
+        self._free_views: dict[Any, Any] = {}
+
+    def axes_of(self, value: Any, extent: Callable[[Any, int], Any]) -> tuple[Axis, ...]:
+        """An axis for every dimension of a value of the graph, with its extent where it is dynamic."""
+        shape = self.shape_of(value)
+        axes = tuple(Axis(size, extent=extent(value, dim) if size is None else None) for dim, size in enumerate(shape))
+        self.hold(value, *([axis] for axis in axes))
+        return axes
+
+    def extent_of(self, axis: Axis) -> Any:
+        """Length of an axis as a value of the graph.  # [1], int64"""
+        return axis.extent if axis.length is None else self.constant(np.array([axis.length]))
+
+    def hold(self, value: Any, *groups: Sequence[Axis]) -> Any:
+        """Note which axes make up each dimension of a value; empty groups have none."""
+        self._grouped[value] = [list(group) for group in groups if group]
+        return value
 
     def grouped(self, laid: Laid, *groups: Sequence[Axis]) -> Any:
         """View the memory of a settled value as one dimension a group of its stored axes; empty groups are left out."""
-        return self.view(laid.value, tuple(_product(axis.size for axis in group) for group in groups if group))
+        return self._view(laid.value, [group for group in groups if group])
+
+    def _view(self, value: Any, groups: Sequence[Sequence[Axis]]) -> Any:
+        """View memory as one dimension a group; at run time, where counting elements does not tell every dimension."""
+        shape = tuple(_product(axis.size for axis in group) for group in groups)
+        if shape.count(None) <= 1:
+            return self.view(value, shape)
+        wanted = [list(group) for group in groups]
+        if self._grouped.get(value) == wanted:
+            return value
+        key = (value, tuple(map(tuple, groups)))
+        if key not in self._free_views:
+            # The group with the most free axes is told by counting: what is left over.
+            counted = max(range(len(groups)), key=lambda i: sum(axis.length is None for axis in groups[i]))
+            dims = [
+                self.constant(np.array([-1])) if i == counted else self._extent_of_group(group)
+                for i, group in enumerate(groups)
+            ]
+            target = self.emit("Concat", dims, (len(dims),), attributes={"axis": 0})
+            self._free_views[key] = self.hold(self.emit("Reshape", [value, target], shape), *groups)
+        return self._free_views[key]
+
+    def _extent_of_group(self, group: Sequence[Axis]) -> Any:
+        fixed = self.constant(np.array([math.prod(axis.size or 1 for axis in group)]))
+        for axis in group:
+            if axis.length is None:
+                fixed = self.emit("Mul", [fixed, axis.extent], (1,))
+        return fixed
 
     def arrange(self, laid: Laid, order: Sequence[Axis]) -> Laid:
         """Store the axes in another order, moving as few and as large blocks as possible.
@@ -142,11 +195,11 @@ class Emitter(NodeEmitter):
                 blocks.append([axis])
         if len(blocks) <= 1:
             return replace(laid, stored=order)
-        shape = tuple(_product(axis.size for axis in block) for block in blocks)
         perm = sorted(range(len(blocks)), key=lambda i: place[blocks[i][0]])
         if perm == list(range(len(blocks))):
             return replace(laid, stored=order)
-        return replace(laid, value=self.transpose(self.view(laid.value, shape), perm), stored=order)
+        value = self.hold(self.transpose(self.grouped(laid, *blocks), perm), *(blocks[i] for i in perm))
+        return replace(laid, value=value, stored=order)
 
     def settle(self, laid: Laid, *, natural: bool = False) -> Laid:
         """Carry out pending selections and drop axes that no dimension has; a shifted spectrum is only renamed.
@@ -193,7 +246,7 @@ class Emitter(NodeEmitter):
         """The value as the graph sees it: its dimensions, in its order, in natural frequency order."""
         laid = self.settle(laid, natural=True)
         laid = self.arrange(laid, [axis for dim in laid.dims for axis in dim])
-        return self.view(laid.value, laid.shape())
+        return self._view(laid.value, laid.dims)
 
 
 def _exchanged(laid: Laid, axis: Axis, new: Axis) -> Laid:

@@ -22,19 +22,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Transform", "TwoStep", "dense_matrix", "radix_order", "two_step"]
+__all__ = ["Kind", "Transform", "TwoStep", "dense_matrix", "radix_order", "two_step"]
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Transform:
-    """One ``DFT`` node, free of where its axis lies.
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a ``DFT`` node computes, whatever its length.
 
     Attributes:
-        n_in: Length of the input along the axis.
-        n_fft: Length of the transform; a shorter input is padded with zeros, a longer one cut.
-        inverse: Whether the exponent is positive and the result divided by ``n_fft``.
+        inverse: Whether the exponent is positive and the result divided by the transform's length.
         complex_in: Whether the input has an imaginary part.
         complex_out: Whether the imaginary part of the result is wanted.
         half_in: Whether the input is the half spectrum of a real signal (inverse only).
@@ -42,14 +40,25 @@ class Transform:
         scale: Factor on the result, as an ortho normalisation brings.
     """
 
-    n_in: int
-    n_fft: int
     inverse: bool = False
     complex_in: bool = True
     complex_out: bool = True
     half_in: bool = False
     half_out: bool = False
     scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Transform(Kind):
+    """One ``DFT`` node of fixed length, free of where its axis lies.
+
+    Attributes:
+        n_in: Length of the input along the axis.
+        n_fft: Length of the transform; a shorter input is padded with zeros, a longer one cut.
+    """
+
+    n_in: int
+    n_fft: int
 
     @property
     def n_out(self) -> int:

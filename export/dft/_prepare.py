@@ -10,6 +10,7 @@ import onnx_ir as ir
 import onnxscript.optimizer
 
 from edgefuse.errors import ArtifactError
+from edgefuse.export.dft._shapes import settle_shapes
 from edgefuse.export.graph_editing import array_of, is_op, only_consumer
 from edgefuse.export.trusted_graph import opset_of
 
@@ -36,7 +37,8 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
         folded = onnxscript.optimizer.optimize(ir.from_proto(inferred))
         _fold_batch_norms(folded.graph)
         onnxscript.optimizer.remove_unused_nodes(folded)
-        return onnx.shape_inference.infer_shapes(ir.to_proto(folded), data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(ir.to_proto(folded), data_prop=True)
+        return settle_shapes(inferred, opset_of(model))
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise ArtifactError(f"the model is not valid ONNX: {str(error).splitlines()[0]}") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgefuse.export.dft._cost import FLOPS_PER_BYTE, Target
+from edgefuse.export.dft._free import FreeTransform, free_lengths, free_matrix
 from edgefuse.export.dft._layout import Axis, Emitter, Laid
 from edgefuse.export.dft._matrices import Array, Transform, dense_matrix, radix_order, two_step
 
@@ -88,7 +89,9 @@ def _beside(emitter: Emitter, signal: Signal, axis: Axis, *, before: bool | None
     return replace(signal, laid=emitter.arrange(signal.laid, stored)), before
 
 
-def dense_stage(emitter: Emitter, signal: Signal, axis: Axis, transform: Transform, *, part_first: bool) -> Signal:
+def dense_stage(
+    emitter: Emitter, signal: Signal, axis: Axis, transform: Transform | FreeTransform, *, part_first: bool
+) -> Signal:
     """Transform an axis by one matrix product, wherever it is stored.
 
     Args:
@@ -103,18 +106,27 @@ def dense_stage(emitter: Emitter, signal: Signal, axis: Axis, transform: Transfo
     """
     signal, before = _beside(emitter, signal, axis, before=None)
     laid, stored = signal.laid, signal.laid.stored
-    matrix = _stored_columns(dense_matrix(transform), axis)  # [parts_out, n_out, parts_in, size]
-    columns = (2, 3) if before else (3, 2)
-    rows = (0, 1) if part_first else (1, 0)
-    matrix = matrix.transpose(*rows, *columns)
-    matrix = matrix.reshape(matrix.shape[0] * matrix.shape[1], -1)
     touched = [one for one in stored if one is axis or one is signal.part]
     start = stored.index(touched[0])
     outer, inner = stored[:start], stored[start + len(touched) :]
-    value = _product_along(emitter, emitter.grouped(laid, outer, touched, inner), matrix, has_outer=bool(outer))
+    columns = (2, 3) if before else (3, 2)
+    rows = (0, 1) if part_first else (1, 0)
+    value = emitter.grouped(laid, outer, touched, inner)
     new = Axis(transform.n_out, spectral=not transform.inverse)
+    if isinstance(transform, FreeTransform):
+        lengths = free_lengths(emitter, transform, emitter.extent_of(axis))
+        new = replace(new, extent=lengths.n_out)
+        order = (*rows, *columns) if inner else (*columns, *rows)
+        matrix = free_matrix(emitter, transform, lengths, order=order, dtype=value.dtype)
+    else:
+        grid = _stored_columns(dense_matrix(transform), axis)  # [parts_out, n_out, parts_in, size]
+        grid = grid.transpose(*rows, *columns)
+        grid = grid.reshape(grid.shape[0] * grid.shape[1], -1)
+        matrix = emitter.constant(_cast(grid if inner else grid.T, value))
     part = Axis(2) if transform.complex_out else None
     made = [new] if part is None else [part, new] if part_first else [new, part]
+    value = _product_along(emitter, value, matrix, _stored_size(made), has_outer=bool(outer))
+    emitter.hold(value, outer, made, inner)
     return _replaced(signal, axis, new, part=part, stored=[*outer, *made, *inner], value=value)
 
 
@@ -127,17 +139,14 @@ def _stored_columns(matrix: Array, axis: Axis) -> Array:
     return columns
 
 
-def _product_along(emitter: Emitter, value: Any, matrix: Array, *, has_outer: bool) -> Any:
-    """Multiply dimension 1 (0 without an outer dimension) of a value of at most three dimensions by a matrix."""
+def _product_along(emitter: Emitter, value: Any, matrix: Any, n_out: int | None, *, has_outer: bool) -> Any:
+    """Multiply dimension 1 (0 without an outer one) of at most three by a matrix: from the right where it is last."""
     shape = emitter.shape_of(value)
     place = 1 if has_outer else 0
-    result = (*shape[:place], matrix.shape[0], *shape[place + 1 :])
-    flops = 2.0 * matrix.size * math.prod(dim or 1 for i, dim in enumerate(shape) if i != place)
-    if place == len(shape) - 1:
-        constant = emitter.constant(_cast(matrix.T, value))
-        return emitter.emit("MatMul", [value, constant], result, flops=flops, label=TRANSFORM)
-    constant = emitter.constant(_cast(matrix, value))
-    return emitter.emit("MatMul", [constant, value], result, flops=flops, dtype=value.dtype, label=TRANSFORM)
+    result = (*shape[:place], n_out, *shape[place + 1 :])
+    flops = 2.0 * emitter.elements(matrix) * math.prod(dim or 1 for i, dim in enumerate(shape) if i != place)
+    operands = [value, matrix] if place == len(shape) - 1 else [matrix, value]
+    return emitter.emit("MatMul", operands, result, flops=flops, dtype=value.dtype, label=TRANSFORM)
 
 
 def _cast(matrix: Array, like: Any) -> Array:

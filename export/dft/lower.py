@@ -9,13 +9,15 @@ from typing import Any, Literal, get_args
 import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
+from onnx_ir.passes.common import CommonSubexpressionEliminationPass
 
 from edgefuse.errors import UsageError
 from edgefuse.export.dft import _channels, _normalisation, _pointwise, _reductions, _structure
 from edgefuse.export.dft._chains import Form, emit_chain
 from edgefuse.export.dft._cost import Cost, Target
-from edgefuse.export.dft._layout import Axis, Emitter, Laid
-from edgefuse.export.dft._nodes import find_chain, scalar_factor
+from edgefuse.export.dft._extents import Extents
+from edgefuse.export.dft._layout import Emitter, Laid
+from edgefuse.export.dft._nodes import Chain, find_chain, scalar_factor
 from edgefuse.export.dft._prepare import prepare
 from edgefuse.export.graph_editing import array_of, is_op, static_shape
 from edgefuse.export.trusted_graph import opset_of
@@ -28,14 +30,15 @@ LowerMethod = Literal["auto", "dense", "radix", "keep"]
 def lower_dft(model: onnx.ModelProto, *, method: LowerMethod = "auto", target: Target = "cpu") -> onnx.ModelProto:
     """Rewrite every ``DFT`` node of an ONNX model as matrix products and reshapes.
 
-    Forward and inverse, one-sided, real and complex transforms over any axis are rewritten, with their constant
-    factors folded into the matrices. What acts on each frequency alone between a forward and an inverse transform
+    Forward and inverse, one-sided, real and complex transforms over any axis are rewritten, with their factors folded
+    into the matrices. Where a length is known at run time only, nodes of the graph make the matrix from it. Between
+    transforms of fixed length, what acts on each frequency alone between a forward and an inverse transform
     (1x1 convolutions, normalisation, activations, products with constants, shifts of the spectrum) is computed in
     whatever order the products leave the spectrum in, so that nothing is permuted.
 
     Args:
-        model: Any ONNX model of opset 17 or later. Lengths of transformed axes must be fixed. It is not modified.
-        method: "dense": one product an axis. "radix": two smaller ones wherever the length has a factor. "auto":
+        model: Any ONNX model of opset 17 or later. It is not modified.
+        method: "dense": one product an axis. "radix": two smaller ones wherever a fixed length has a factor. "auto":
             whichever costs least, by a model of the target. "keep": no change.
         target: "cpu", or "tensor-core" for GPUs that multiply matrices much faster than they move them.
 
@@ -44,7 +47,8 @@ def lower_dft(model: onnx.ModelProto, *, method: LowerMethod = "auto", target: T
 
     Raises:
         UsageError: The method or target is unknown.
-        ArtifactError: A transform's length or axis is not known before run time, or the model is not valid ONNX.
+        ArtifactError: A transform's axis, or the rank of its input, is not known before run time, or the model is not
+            valid ONNX.
 
     Example:
         >>> lowered = lower_dft(onnx.load("model.onnx"))  # doctest: +SKIP
@@ -96,6 +100,7 @@ def _lower(prepared: onnx.ModelProto, form: Form, *, force: bool, target: Target
             force=force,
         ).run()
     onnxscript.optimizer.remove_unused_nodes(model)
+    CommonSubexpressionEliminationPass()(model)  # transforms of one length share one matrix
     return onnx.shape_inference.infer_shapes(ir.to_proto(model)), cost
 
 
@@ -109,25 +114,32 @@ class _Rewriter:
         self._form = form
         self._force = force
         self._laid: dict[Any, Laid] = {}
+        self._extents = Extents(emitter, opset, self._plain_or_same)
         self._materialised: dict[Any, Any] = {}
 
     def run(self) -> None:
         """Rewrite the graph in place."""
         absorbed: set[Any] = set()
+        waiting: dict[Any, Chain] = {}  # by their last node: all that enters is computed by then
         for node in list(self._graph):
-            if node in absorbed or self._is_left_to_dft(node):
-                continue
             self._emitter.anchor = node
-            if is_op(node, "DFT"):
+            if is_op(node, "DFT") and node not in absorbed:
                 chain = find_chain(node, self._opset, known=self._laid)
                 absorbed.update(chain.nodes)
-                source = self._laid.get(chain.source) or self._identity(chain.source)
-                self._laid[chain.result] = emit_chain(
-                    self._emitter, chain, source, form=self._form, target=self._emitter.cost.target, force=self._force
-                )
-            elif not self._follow(node):
+                waiting[chain.nodes[-1]] = chain
+            if node in waiting:
+                self._lower(waiting.pop(node))
+            elif node not in absorbed and not self._is_left_to_dft(node) and not self._follow(node):
                 self._read_plainly(node)
         self._return_plainly()
+
+    def _lower(self, chain: Chain) -> None:
+        chain = chain.read_by(self._plain_or_same, self._extents.of_number)
+        source = self._laid.get(chain.source) or self._identity(chain.source, free=chain.free)
+        target = self._emitter.cost.target
+        self._laid[chain.result] = emit_chain(
+            self._emitter, chain, source, form=self._form, target=target, force=self._force
+        )
 
     def _is_left_to_dft(self, node: Any) -> bool:
         """Whether a node only scales a laid value for the transforms that follow, which fold the factor."""
@@ -137,9 +149,15 @@ class _Rewriter:
         readers = [use.node for use in value.uses()]
         return not value.is_graph_output() and all(is_op(one, "DFT") and one.inputs[0] is value for one in readers)
 
-    def _identity(self, value: Any) -> Laid:
-        """A value of the graph as it is, its last dimension left out where it holds real parts only."""
-        axes = tuple(Axis(length) for length in static_shape(value) or ())
+    def _identity(self, value: Any, *, free: bool) -> Laid:
+        """A value of the graph as it is, its last dimension left out where it holds real parts only.
+
+        What a free chain reads is taken from before a transposition: there is no cheaper order that is known.
+        """
+        node = value.producer()
+        if free and is_op(node, "Transpose") and (static_shape(value) or (1,))[-1] != 1:
+            return _structure.transpose(node, self._identity(node.inputs[0], free=False))
+        axes = self._emitter.axes_of(value, self._extents.of)
         kept = axes[:-1] if axes[-1].length == 1 else axes
         dims = tuple((axis,) if axis in kept else () for axis in axes)
         return Laid(value, kept, dims)
@@ -148,6 +166,8 @@ class _Rewriter:
         """Compute a node on laid values, if there is a rule for it."""
         inputs = [self._laid.get(value) if value is not None else None for value in node.inputs]
         if not any(inputs) or node.domain not in ("", "ai.onnx"):
+            return False
+        if node.op_type not in _FOLLOWING_FREE and any(laid is not None and laid.free for laid in inputs):
             return False
         results = self._apply(node, inputs)
         if results is None or any(result is None for result in results):
@@ -185,8 +205,13 @@ class _Rewriter:
     def _plain(self, value: Any) -> Any:
         """A laid value as the graph sees it, emitted once."""
         if value not in self._materialised:
-            self._materialised[value] = self._emitter.materialise(self._laid[value])
+            plain = self._emitter.materialise(self._laid[value])
+            self._extents.stand_for(plain, value)
+            self._materialised[value] = plain
         return self._materialised[value]
+
+    def _plain_or_same(self, value: Any) -> Any:
+        return self._plain(value) if value in self._laid else value
 
     def _read_plainly(self, node: Any) -> None:
         for index, value in enumerate(node.inputs):
@@ -234,6 +259,8 @@ _RENAMING: dict[str, Callable[[Any, Laid], Laid | None]] = {
     "Transpose": _structure.transpose,
     "Unsqueeze": _structure.unsqueeze,
 }
+# Rules that need no length: of two free axes it is not known that they are equal, nor how a reshape cuts them.
+_FOLLOWING_FREE = _pointwise.UNARY | {"Gather", "Identity", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 _COMPUTING: dict[str, Callable[[Emitter, Any, Laid], Laid | None]] = {
     "Conv": _channels.conv_1x1,
     "InstanceNormalization": _normalisation.instance_norm,

@@ -235,25 +235,107 @@ def test_node_in_a_branch_is_lowered() -> None:
         np.testing.assert_allclose(run(lowered, signed), wanted, atol=1e-5)
 
 
-def test_dynamic_axis_is_refused_with_the_fix() -> None:
-    """The message names the node, the dimension and what to do."""
-    with pytest.raises(ArtifactError, match=r"dft0.*axis 2.*dynamic \(width\).*imgsz"):
-        lower_dft(build([1, 4, "width", 1], [Dft(2)]))
+# Every kind of transform over an axis of unknown length, with how many parts it reads.
+FREE = {
+    "fft": (Dft(2), 2),
+    "fft of a real signal": (Dft(2, scale=0.25), 1),
+    "rfft": (Dft(2, onesided=True), 1),
+    "ifft": (Dft(2, inverse=True, scale=3.0), 2),
+    "ifft of a real spectrum": (Dft(2, inverse=True), 1),
+    "irfft": (Dft(2, inverse=True, onesided=True), 2),
+    "fft, padded or cut": (Dft(-2, 12), 2),
+    "rfft, padded or cut": (Dft(2, 9, onesided=True), 1),
+    "irfft, padded or cut": (Dft(2, 9, inverse=True, onesided=True), 2),
+}
 
 
-def test_two_dynamic_dimensions_are_refused() -> None:
-    """Only the batch may be dynamic."""
-    with pytest.raises(ArtifactError, match="only the batch may be"):
-        lower_dft(build(["batch", "channels", 8, 1], [Dft(2)]))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("kind", FREE)
+def test_free_length_equals_numpy(kind: str, dtype: type) -> None:
+    """One graph computes every length, odd and prime ones included, with batch and channels free too."""
+    node, parts = FREE[kind]
+    lowered = lower_dft(build(["batch", "channels", "length", parts], [node], dtype=dtype))
+    assert count_dft(lowered) == 0
+    for length in (2, 3, 7, 12, 45, 64):
+        x = np.random.default_rng(0).standard_normal((2, 3, length, parts)).astype(dtype)
+        wanted, got = expected(x, [node]), run(lowered, x)
+        assert got.shape == wanted.shape
+        # Worst seen: 4.1e-7 of the largest value (float32), 7.1e-16 (float64), 5.2e-4 (float16).
+        assert np.abs(got - wanted).max() <= TOLERANCE[dtype] * max(np.abs(wanted).max(), np.abs(x).max())
 
 
-def test_length_computed_at_run_time_is_refused() -> None:
-    """A dft_length that is an input of the graph has no matrix."""
-    model = build((1, 8, 1), [Dft(1, 8)])
-    del model.graph.initializer[:]
-    model.graph.initializer.append(numpy_helper.from_array(np.array(1, dtype=np.int64), "axis0"))
-    model.graph.input.append(helper.make_tensor_value_info("length0", TensorProto.INT64, []))
-    with pytest.raises(ArtifactError, match="dft_length is computed at run time"):
+@pytest.mark.parametrize("height", [1, 6, 11])
+@pytest.mark.parametrize("width", [2, 9, 20])
+def test_free_height_and_width_survive_the_round_trip(height: int, width: int) -> None:
+    """rfft2 over two free axes, then irfft2 of a length that is computed at run time."""
+    nodes = [Dft(3, onesided=True), Dft(2), Dft(2, inverse=True), Dft(3, 1, inverse=True, onesided=True)]
+    model = build([1, 3, "height", "width", 1], nodes)
+    (stored,) = (one for one in model.graph.initializer if one.name == "length3")
+    model.graph.initializer.remove(stored)
+    model.graph.node.insert(0, helper.make_node("Shape", ["x"], ["widths"], start=3, end=4))
+    model.graph.node.insert(1, helper.make_node("Squeeze", ["widths"], ["length3"]))
+    lowered = lower_dft(model)
+    assert count_dft(lowered) == 0
+    x = np.random.default_rng(0).standard_normal((1, 3, height, width, 1)).astype(np.float32)
+    np.testing.assert_allclose(run(lowered, x), x, atol=2e-6)
+
+
+def test_free_length_stays_exact_where_it_is_long() -> None:
+    """Angles are reduced in whole numbers: n k grows to 2 million here, past what fp32 counts finely."""
+    lowered = lower_dft(build([1, 1, "length", 1], [Dft(2, onesided=True)]))
+    x = np.random.default_rng(0).standard_normal((1, 1, 2039, 1)).astype(np.float32)
+    wanted = expected(x, [Dft(2, onesided=True)])
+    assert np.abs(run(lowered, x) - wanted).max() <= 1e-6 * np.abs(wanted).max()
+
+
+def test_transforms_of_one_free_length_share_a_matrix() -> None:
+    """Though between them lie nodes behind which shape inference no longer knows the length."""
+    model = build([1, 4, "length", 1], [Dft(2, onesided=True)])
+    model.graph.input[0].name = "signal"
+    weights = numpy_helper.from_array(np.ones((4, 4, 3, 1), dtype=np.float32), "weights")
+    model.graph.initializer.append(weights)
+    conv = helper.make_node("Conv", ["signal", "weights"], ["convolved"], pads=[1, 0, 1, 0])
+    model.graph.node.insert(0, conv)
+    model.graph.node.insert(1, helper.make_node("Relu", ["convolved"], ["x"]))
+    model.graph.node.append(helper.make_node("DFT", ["signal", "", "axis0"], ["z"], onesided=1))
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    lowered = lower_dft(model)
+    operators = [node.op_type for node in lowered.graph.node]
+    assert (operators.count("MatMul"), operators.count("Sin"), operators.count("Shape")) == (2, 1, 1)
+
+
+def test_scaling_by_a_computed_number_goes_into_the_matrix() -> None:
+    """As PyTorch writes an ortho transform: divided by the root of a length that is read off the result."""
+    model = build([1, 2, "height", "width", 2], [Dft(3), Dft(2)])
+    steps = [
+        helper.make_node("Shape", ["y0"], ["size"], start=2, end=3),
+        helper.make_node("Cast", ["size"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Sqrt", ["real"], ["root"]),
+        helper.make_node("Div", ["y0", "root"], ["z0"]),
+    ]
+    for place, node in enumerate(steps, start=1):
+        model.graph.node.insert(place, node)
+    model.graph.node[-1].input[0] = "z0"
+    lowered = lower_dft(model)
+    assert not {"Transpose", "DFT"} & {node.op_type for node in lowered.graph.node[:-3]}
+    x = np.random.default_rng(0).standard_normal((1, 2, 5, 6, 2)).astype(np.float32)
+    wanted = expected(x, [Dft(3), Dft(2)]) / np.sqrt(5)
+    np.testing.assert_allclose(run(lowered, x), wanted, atol=1e-5)
+
+
+def test_unknown_rank_and_axis_are_refused() -> None:
+    """The message names the node and what to do."""
+    model = build([1, 8, 1], [Dft(1)])
+    model.graph.initializer.pop()
+    model.graph.input.append(helper.make_tensor_value_info("axis0", TensorProto.INT64, []))
+    with pytest.raises(ArtifactError, match=r"dft0.*axis is computed at run time.*imgsz"):
+        lower_dft(model)
+    model = build([1, 8, 1], [Dft(1)])
+    model.graph.node[0].input[0] = "reshaped"
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", TensorProto.FLOAT, ["a", "b", 2]))
+    model.graph.input.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, ["rank"]))
+    model.graph.node.insert(0, helper.make_node("Reshape", ["x", "sizes"], ["reshaped"]))
+    with pytest.raises(ArtifactError, match=r"dft0.*shape of its input 'reshaped' is unknown.*imgsz"):
         lower_dft(model)
 
 

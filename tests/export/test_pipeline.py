@@ -255,10 +255,35 @@ def test_batch_is_part_of_the_graph(tmp_path: Path) -> None:
     assert run(artifact.path, *images((8, 8), batch=3)).shape == (3, 1, 8, 8)
 
 
-def test_fourier_network_of_free_size_is_refused_with_the_fix(spectral: Spectral, tmp_path: Path) -> None:
-    """A matrix has one length."""
-    with pytest.raises(ArtifactError, match=r"is dynamic .*fixed size \(imgsz\)"):
-        export(spectral, tmp_path / "x.onnx", dynamic=True)
+@pytest.fixture(scope="module")
+def free_graph(spectral: Spectral, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network with transforms, exported for any height and width."""
+    return export(spectral, tmp_path_factory.mktemp("free") / "free.onnx", dynamic=True, imgsz=SIZE).path
+
+
+def test_free_size_network_with_transforms_equals_pytorch(spectral: Spectral, free_graph: Path) -> None:
+    """One graph without DFT operators for every height and width, odd and prime ones included."""
+    assert count_dft(onnx.load(free_graph)) == 0
+    manifest = verify(free_graph)
+    assert (manifest.imgsz, manifest.dft_lowering) == (None, "auto (cpu)")
+    for size in (SIZE, (33, 47), (7, 2), (50, 81)):
+        ir, vis = images(size)
+        with torch.no_grad():
+            wanted = spectral.double()(torch.from_numpy(ir).double(), torch.from_numpy(vis).double()).numpy()
+        spectral.float()
+        np.testing.assert_allclose(run(free_graph, ir, vis), wanted, atol=2e-6)
+
+
+def test_free_size_network_with_transforms_becomes_an_engine(free_graph: Path, tmp_path: Path) -> None:
+    """Its matrices are computed, which sm_75 multiplies in fp16 only: in fp32 it is left out unless it is asked for."""
+    pytest.importorskip("tensorrt_rtx")
+    one = {"format": "tensorrt-rtx", "imgsz": SIZE, "span": ((16, 16), (96, 128))}
+    single = export(free_graph, tmp_path / "fp32.rtx", **one)  # type: ignore[arg-type]
+    assert single.manifest.imgsz is None
+    assert "sm_75" not in single.manifest.targets
+    assert "sm_86" in single.manifest.targets
+    half = export(free_graph, tmp_path / "fp16.rtx", precision="fp16", targets=("sm_75",), **one)  # type: ignore[arg-type]
+    assert half.manifest.targets == ("sm_75",)
 
 
 def test_keep_leaves_the_operator(spectral: Spectral, tmp_path: Path) -> None:

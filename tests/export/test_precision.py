@@ -24,8 +24,9 @@ RNG = np.random.default_rng(0)
 SAMPLES = [[RNG.random((1, 1, HEIGHT, WIDTH), dtype=np.float32) for _ in range(2)] for _ in range(4)]
 
 
-def network(*, ortho: bool = True) -> onnx.ModelProto:
-    """A convolution, a spectral one and a last one, as a lowered graph."""
+def network(*, ortho: bool = True, free: bool = False) -> onnx.ModelProto:
+    """A convolution, a spectral one and a last one, as a lowered graph; of any height and width where it is free."""
+    size = ["height", "width"] if free else [HEIGHT, WIDTH]
     scale = (HEIGHT * WIDTH) ** -0.5 if ortho else 1000.0
 
     random = np.random.default_rng(1)
@@ -59,8 +60,8 @@ def network(*, ortho: bool = True) -> onnx.ModelProto:
         *(constant("last", [-1]), constant("axis3", 3), constant("axis2", 2), constant("width", WIDTH)),
         constant("scale", scale, np.float32),
     ]
-    images = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, HEIGHT, WIDTH]) for name in ("ir", "vis")]
-    output = helper.make_tensor_value_info("fused", TensorProto.FLOAT, [1, 1, HEIGHT, WIDTH])
+    images = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, *size]) for name in ("ir", "vis")]
+    output = helper.make_tensor_value_info("fused", TensorProto.FLOAT, [1, 1, *size])
     graph = helper.make_graph(nodes, "g", images, [output], initializers)
     return lower_dft(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9))
 
@@ -115,6 +116,17 @@ def test_sums_too_wide_for_fp16_stay_in_fp32(tool: str) -> None:
     converted, _ = to_precision(model, "fp16", samples=SAMPLES)
     assert weight_types(converted)[TensorProto.FLOAT] > 0
     assert weight_types(converted)[TensorProto.FLOAT16] > 0
+    assert_close(outputs(converted), outputs(model), "fp16")
+
+
+@pytest.mark.usefixtures("tool")
+def test_matrices_of_free_lengths_are_made_in_fp32() -> None:
+    """fp16 cannot count to the length of a row, and angles in it would be of no use."""
+    model = network(free=True)
+    converted, _ = to_precision(model, "fp16", samples=SAMPLES)
+    inferred = onnx.shape_inference.infer_shapes(converted)
+    types = {value.name: value.type.tensor_type.elem_type for value in inferred.graph.value_info}
+    assert {types[node.input[0]] for node in converted.graph.node if node.op_type == "Sin"} == {TensorProto.FLOAT}
     assert_close(outputs(converted), outputs(model), "fp16")
 
 
