@@ -96,8 +96,8 @@ class Fuser:
         if manifest is None or manifest.dft_lowering != "keep":
             return None
         return (
-            f"{manifest.model} takes any size and so keeps ONNX's slow DFT operator; made for one size it is several "
-            f"times faster: edgefuse export {manifest.model} --imgsz HEIGHT WIDTH"
+            f"{manifest.model} keeps ONNX's slow DFT operator (--lower-dft keep); without, it is several times faster: "
+            f"edgefuse export {manifest.model}"
         )
 
     def prepare(self, ir: Image, vis: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

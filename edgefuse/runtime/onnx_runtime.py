@@ -121,8 +121,8 @@ class OnnxRuntimeRunner(Runner):
             return ""
         # Up to 1.23, the last for Python 3.10, there is no one-sided inverse.
         return (
-            f"; it keeps ONNX's DFT operator, which ONNX Runtime {version} may not have in full: make it for one size, "
-            f"on any machine: edgefuse export {self.manifest.model} --imgsz HEIGHT WIDTH"
+            f"; it keeps ONNX's DFT operator (--lower-dft keep), which ONNX Runtime {version} may not have in full: "
+            f"make one without, on any machine: edgefuse export {self.manifest.model}"
         )
 
     def _read_signature(self, session: onnxruntime.InferenceSession) -> None:

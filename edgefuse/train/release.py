@@ -159,7 +159,6 @@ def _graph(name: str, weights: Path, test: Path, assets: Path) -> Manifest:
             weights=weights,
             imgsz=_EXAMPLE_SIZE,
             dynamic=True,
-            lower="keep",  # dense transforms have a fixed size; `edgefuse export` writes those
             pairs=(test / "ir", test / "vis"),
         )
         content = compact_graph(artifact.path.read_bytes())

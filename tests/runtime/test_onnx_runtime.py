@@ -45,13 +45,14 @@ def test_cuda_that_does_not_start_is_no_silent_cpu(
 
 
 def test_a_transform_that_an_older_onnx_runtime_lacks_names_the_export(tmp_path: Path) -> None:
-    """ONNX Runtime 1.23, the last for Python 3.10, refuses the bundled RPFNet; one made for a size has no DFT."""
+    """ONNX Runtime 1.23, the last for Python 3.10, has no one-sided inverse: graphs that keep the operator fail."""
     path = tmp_path / "rpfnet.onnx"
     path.write_bytes(b"not a graph")
     manifest = json.loads(Path(str(resources.files("edgefuse") / "assets" / "rpfnet.json")).read_text(encoding="utf-8"))
     manifest |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "size_bytes": path.stat().st_size}
+    manifest["dft_lowering"] = "keep"
     path.with_suffix(".json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"cannot load it .*edgefuse export rpfnet --imgsz HEIGHT WIDTH"):
+    with pytest.raises(ArtifactError, match=r"cannot load it .*--lower-dft keep.*edgefuse export rpfnet"):
         OnnxRuntimeRunner(path).activate()
 
 
