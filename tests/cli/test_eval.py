@@ -265,7 +265,7 @@ def test_detect_scores_boxes(run_cli, folders: Path) -> None:
         f"detect{end}" for end in (".md", ".csv", ".tex", ".json")
     }
     printed = run_cli(*arguments, "--detector", folders / "detector.onnx")
-    assert "Average precision by pycocotools over 1 images" in printed.out
+    assert "Average precision by pycocotools over 1 image" in printed.out
 
 
 def test_segment_scores_label_maps(run_cli, folders: Path) -> None:
