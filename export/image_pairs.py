@@ -17,6 +17,7 @@ from edgefuse.images import read_ir, read_vis
 from edgefuse.kernels import luminance_bgr
 from edgefuse.pairs import PathPair, pair_folders
 from edgefuse.thermal import to_unit
+from edgefuse.wording import counted
 
 __all__ = ["PairSet", "network_inputs", "real_pairs", "synthetic_pairs"]
 
@@ -84,7 +85,7 @@ def real_pairs(ir: str | os.PathLike[str], vis: str | os.PathLike[str], *, count
     if count is not None and count < len(found):
         found = tuple(found[round(i * (len(found) - 1) / max(count - 1, 1))] for i in range(count))
     arrays = tuple((read_ir(pair.ir), read_vis(pair.vis)) for pair in found)
-    return PairSet(f"{len(arrays)} pairs of {ir.parent.name}/{ir.name} and {vis.name}", arrays)
+    return PairSet(f"{counted(len(arrays), 'pair')} of {ir.parent.name}/{ir.name} and {vis.name}", arrays)
 
 
 def network_inputs(
