@@ -140,11 +140,16 @@ def _fp16_by_onnxruntime(model: onnx.ModelProto, samples: Feeds) -> tuple[onnx.M
     converted: onnx.ModelProto = convert_float_to_float16(
         copy, keep_io_types=True, node_block_list=_matrix_nodes(model) + _wide_nodes(model, samples)
     )
+    # Of a value that several fp32 nodes read it appends the same cast for each of them.
+    once = {node.output[0] if node.output else node.name: node for node in converted.graph.node}
+    del converted.graph.node[:]
+    converted.graph.node.extend(once.values())
     tidied = ir.from_proto(converted)
     tidied.graph.sort()  # it appends its casts at the end
     _join_wide_nodes(tidied.graph)
     onnxscript.optimizer.remove_unused_nodes(tidied)
     converted = ir.to_proto(tidied)
+    del converted.graph.value_info[:]  # the types that it noted are not those of the nodes left in fp32
     return converted, written_by("onnxruntime")
 
 
