@@ -62,6 +62,15 @@ def cuda_device() -> str:
 
 
 @pytest.fixture(scope="session")
+def inverse_dft() -> None:
+    """Skip where ONNX Runtime lacks the one-sided inverse DFT, which PyTorch exports."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    version = onnxruntime.__version__
+    if tuple(int(part) for part in version.split(".")[:2]) < (1, 25):
+        pytest.skip(f"ONNX Runtime {version} has no one-sided inverse DFT; 1.25 has")
+
+
+@pytest.fixture(scope="session")
 def host_cuda_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The CUDA library compiled for the host, or a skip: its kernels then run in memory of the host, without a GPU."""
     compiler = shutil.which("c++")

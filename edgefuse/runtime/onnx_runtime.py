@@ -119,7 +119,7 @@ class OnnxRuntimeRunner(Runner):
         """What to do about a graph that does not load, where that is known."""
         if self.manifest is None or self.manifest.dft_lowering != "keep":
             return ""
-        # Up to 1.23, the last for Python 3.10, there is no one-sided inverse.
+        # Up to 1.24 there is no one-sided inverse; 1.23 is the last for Python 3.10.
         return (
             f"; it keeps ONNX's DFT operator (--lower-dft keep), which ONNX Runtime {version} may not have in full: "
             f"make one without, on any machine: edgefuse export {self.manifest.model}"

@@ -16,7 +16,7 @@ from edgefuse.bench.gate import GateError
 SMALL = ["--size", "24", "32", "--channels", "4", "--rounds", "2"]
 
 
-def test_record_and_table_hold_all_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_record_and_table_hold_all_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str], inverse_dft: None) -> None:
     """Raw times, errors and ratios of both subjects."""
     bench.main([*SMALL, "--output", str(tmp_path / "record.json")])
     shown = capsys.readouterr().out
@@ -33,14 +33,14 @@ def test_record_and_table_hold_all_forms(tmp_path: Path, capsys: pytest.CaptureF
     assert record["machine"]["cpu"]["name"]
 
 
-def test_json_is_the_record(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_the_record(capsys: pytest.CaptureFixture[str], inverse_dft: None) -> None:
     """One document, with the same content."""
     document = bench.main([*SMALL, "--subjects", "block", "--json"])
     assert json.loads(capsys.readouterr().out) == document
 
 
 def test_no_number_is_printed_when_an_output_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], inverse_dft: None
 ) -> None:
     """The gate comes first."""
     monkeypatch.setattr(bench, "_TOLERANCE", dict.fromkeys(bench.FORMS, 0.0))

@@ -286,7 +286,7 @@ def test_free_size_network_with_transforms_becomes_an_engine(free_graph: Path, t
     assert half.manifest.targets == ("sm_75",)
 
 
-def test_keep_leaves_the_operator(spectral: Spectral, tmp_path: Path) -> None:
+def test_keep_leaves_the_operator(spectral: Spectral, tmp_path: Path, inverse_dft: None) -> None:
     """For comparison, and for other people's tools."""
     kept = export(spectral, tmp_path / "kept.onnx", imgsz=SIZE, lower="keep")
     assert count_dft(onnx.load(kept.path)) == 4
