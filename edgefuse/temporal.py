@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgefuse.errors import InputError
 from edgefuse.kernels import cell_change, luminance_bgr, temporal_step
 
-__all__ = ["CELL_PX", "FrameChange", "TemporalFilter"]
+__all__ = ["CELL_PX", "FrameChange", "TemporalFilter", "cells_of"]
 
 CELL_PX = 4
 _STILL_LEVELS = 1.25
@@ -18,6 +18,11 @@ _STILL_SHARE = 0.2
 _AROUND = np.ones((3, 3), np.uint8)
 
 Plane = NDArray[np.float32]
+
+
+def cells_of(size: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of cells of a picture with so many rows and columns of pixels; the last may have fewer."""
+    return -(-size[0] // CELL_PX), -(-size[1] // CELL_PX)
 
 
 class FrameChange:
@@ -42,7 +47,7 @@ class FrameChange:
         size = frame.shape[:2]
         if self._before is None or self._before.shape != size:
             self._before = _luminance(frame)
-            return np.ones((-(-size[0] // CELL_PX), -(-size[1] // CELL_PX)), np.float32)
+            return np.ones(cells_of(size), np.float32)
         return cell_change(_with_channels(frame), self._before)
 
 
@@ -80,7 +85,7 @@ class TemporalFilter:
             InputError: The change has not as many cells as the picture.
         """
         size = fused.shape[:2]
-        cells = (-(-size[0] // CELL_PX), -(-size[1] // CELL_PX))
+        cells = cells_of(size)
         if change.shape != cells:
             raise InputError(
                 f"a picture of {size[1]}x{size[0]} has {cells[1]}x{cells[0]} cells, the change has shape {change.shape}"

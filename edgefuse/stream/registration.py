@@ -10,7 +10,7 @@ from edgefuse.calibrate import Calibration
 from edgefuse.errors import InputError
 from edgefuse.kernels.warp import PairWarp
 from edgefuse.stream.agc import GainRange
-from edgefuse.temporal import CELL_PX
+from edgefuse.temporal import CELL_PX, cells_of
 
 __all__ = ["Registration"]
 
@@ -101,7 +101,7 @@ class Registration:
         """
         self.warp(ir, vis)
         if self._cell_warp is None or self._cell_warp.ir_size != ir_cells:
-            vis_cells = (-(-vis.shape[0] // CELL_PX), -(-vis.shape[1] // CELL_PX))
+            vis_cells = cells_of(vis.shape)
             if self._calibration is None:
                 self._cell_warp = PairWarp.stretching(ir_size=ir_cells, vis_size=vis_cells)
             else:
