@@ -57,7 +57,7 @@ class RPFNet(FusionNetwork):
         channels: Width of the features.
         iterations: Passes N through the one iteration block, whose weights they share.
         norm_statistics: Batch normalisation in evaluation mode by ``"running"`` statistics, or by those of each
-            ``"image"``; the paper's figures come from the latter.
+            ``"image"``; the paper's figures come from the latter. ``"held"`` is ``"running"``, in training too.
         auxiliary: Adds the auxiliary decoder, for training.
         spectral: The spectral convolution in plain PyTorch, ``"eager"``, as an export needs it, or by
             ``edgefuse.kernels.spectral_conv``, ``"fused"``; the weights are the same.

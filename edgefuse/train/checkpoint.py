@@ -31,6 +31,7 @@ class Position:
         recipe: The resolved recipe, to refuse a resume under another one.
         data_sha256: Identity of the training data, likewise.
         history: Rows of (stage, step, learning rate, total, terms) for the loss curve.
+        before: What the weights were that the run started from; None for fresh ones.
     """
 
     stage: int = 0
@@ -40,6 +41,7 @@ class Position:
     recipe: dict[str, Any] = field(default_factory=dict)
     data_sha256: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
+    before: dict[str, Any] | None = None
 
 
 def save_checkpoint(

@@ -18,7 +18,7 @@ from edgefuse.errors import InputError, UsageError
 from edgefuse.train.accelerator import TrainDevice, precision_of, start_accelerator
 from edgefuse.train.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from edgefuse.train.interruption import Reason, StopRequest
-from edgefuse.train.record import training_record, write_record
+from edgefuse.train.record import record_of_weights, training_record, write_record
 from edgefuse.train.reporting import ScalarLog, contact_sheet, draw_loss_curve
 from edgefuse.train.settings import Recipe, Stage
 from edgefuse.train.stage import StageRun
@@ -138,6 +138,7 @@ class _Run:
             raise UsageError(f"{self.output} holds a run already: go on with --resume, or give another --output")
         elif initial_weights is not None:
             models.load_weights(self.network, initial_weights)
+            self.position.before = record_of_weights(initial_weights)
         if self.is_main:
             try:
                 self.output.mkdir(parents=True, exist_ok=True)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
 import edgefuse
 from edgefuse.data import CheckedData
-from edgefuse.manifest import write_atomically
+from edgefuse.manifest import sha256_file, write_atomically
 from edgefuse.train.checkpoint import Position
 from edgefuse.train.settings import Recipe
 
-__all__ = ["training_record", "write_record"]
+__all__ = ["record_of_weights", "training_record", "write_record"]
+
+_OF_EARLIER_RUN = ("recipe", "seed", "steps", "minutes", "device", "precision", "data_sha256", "settings", "before")
 
 
 def training_record(
@@ -68,6 +72,21 @@ def training_record(
         "torch": torch.__version__,
         "edgefuse": edgefuse.__version__,
         "finished_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **({} if position.before is None else {"before": position.before}),
+    }
+
+
+def record_of_weights(path: Path) -> dict[str, Any]:
+    """Describe weights that a run starts from: the file's name and hash, and the run that made it where it says so."""
+    earlier: Any = None
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="np") as stream, suppress(ValueError, RecursionError):
+            earlier = json.loads((stream.metadata() or {}).get("training", "{}"))
+    run = earlier if isinstance(earlier, dict) else {}
+    return {
+        "file": path.name,
+        "sha256": sha256_file(path),
+        **{key: run[key] for key in _OF_EARLIER_RUN if key in run},
     }
 
 

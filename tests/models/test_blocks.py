@@ -48,7 +48,7 @@ def test_spectral_block_takes_half_precision_of_any_size(spectral: Spectral) -> 
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("statistics", ["running", "image"])
+@pytest.mark.parametrize("statistics", ["running", "image", "held"])
 def test_fused_spectral_block_is_the_eager_one(statistics: NormStatistics, training: bool) -> None:
     """Output, gradients and running statistics agree in every mode of the normalisation."""
     torch.manual_seed(0)

@@ -69,6 +69,22 @@ def test_image_statistics_are_those_of_training_mode_on_one_image() -> None:
     torch.testing.assert_close(trained, evaluated, rtol=0, atol=1e-5)
 
 
+def test_held_statistics_train_the_network_that_fuses() -> None:
+    """Training mode computes what evaluation mode does, learns, and moves no statistics."""
+    torch.manual_seed(0)
+    network = create("rpfnet", norm_statistics="held").train()
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_var"):
+            torch.nn.init.uniform_(buffer, 0.5, 2.0)
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    ir, vis = torch.rand(2, 2, 1, 19, 16)
+    trained = network(ir, vis)
+    trained.mean().backward()
+    assert network.init_freq[1].weight.grad.abs().sum() > 0
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.named_buffers())
+    torch.testing.assert_close(network.eval()(ir, vis), trained)
+
+
 def test_released_variant_has_the_published_parameter_count() -> None:
     """The published checkpoint holds 72,074 parameters."""
     assert sum(p.numel() for p in create("rpfnet", variant="released").parameters()) == 72_074

@@ -14,6 +14,7 @@ from torch import nn
 
 from edgefuse import models
 from edgefuse.errors import UsageError
+from edgefuse.manifest import sha256_file
 from edgefuse.train import load_recipe
 from edgefuse.train.engine import train
 from edgefuse.train.stage import DivergedError
@@ -235,10 +236,25 @@ def test_an_earlier_run_is_neither_overwritten_nor_continued_by_another(tiny, da
 
 
 def test_weights_can_be_given_to_start_from(tiny, data, tmp_path):
-    """A run that starts from trained weights differs from one that does not."""
+    """A run that starts from trained weights differs from one that does not, and its record says which they were."""
     first = train(tiny, data, output=tmp_path / "a", device="cpu")
     tuned = train(tiny, data, output=tmp_path / "b", device="cpu", initial_weights=first.weights)
     assert not equal(first.weights, tuned.weights)
+    assert "before" not in first.record
+    before = tuned.record["before"]
+    assert (before["file"], before["sha256"]) == ("weights.safetensors", sha256_file(first.weights))
+    assert before.keys() > {"recipe", "seed", "steps", "minutes", "settings"}
+    assert before["steps"] == first.steps
+
+
+def test_a_resumed_run_still_knows_what_it_started_from(tiny, data, tmp_path):
+    """Also where the weights were some file that says nothing of its own training."""
+    plain = tmp_path / "plain.safetensors"
+    models.save_weights(models.create("lite", channels=4), plain, {"training": "no JSON"})
+    train(tiny, data, output=tmp_path / "run", device="cpu", initial_weights=plain, on_step=stop_after(2))
+    resumed = train(tiny, data, output=tmp_path / "run", device="cpu", resume=True)
+    assert resumed.reason == "finished"
+    assert resumed.record["before"] == {"file": "plain.safetensors", "sha256": sha256_file(plain)}
 
 
 @pytest.mark.parametrize(

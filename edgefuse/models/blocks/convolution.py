@@ -13,7 +13,7 @@ from edgefuse.models.blocks.recompute import recomputing
 __all__ = ["ConvBlock", "NormStatistics", "StatisticsBatchNorm2d"]
 
 Activation = Literal["relu", "leaky_relu", "sigmoid"]
-NormStatistics = Literal["running", "image"]
+NormStatistics = Literal["running", "image", "held"]
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -28,11 +28,13 @@ class StatisticsBatchNorm2d(nn.BatchNorm2d):
     Training mode is that of ``nn.BatchNorm2d``, and moves no running statistics where a batch is run a second time for
     the backward pass (``recomputed``). In evaluation mode ``statistics="running"`` uses the running mean and variance,
     as usual; ``"image"`` uses the biased mean and variance of each image and channel, which is what a network left in
-    training mode computes when it is given one image at a time.
+    training mode computes when it is given one image at a time. ``"held"`` is ``"running"`` in both modes: training
+    neither normalises by its batches nor moves the statistics, so that the network that is trained is the one that
+    fuses, and knows how bright a picture is as a whole. The statistics are those of the weights it starts from.
 
     Args:
         channels: Channels of the input.
-        statistics: ``"running"`` or ``"image"``.
+        statistics: ``"running"``, ``"image"`` or ``"held"``.
     """
 
     def __init__(self, channels: int, *, statistics: NormStatistics = "running") -> None:
@@ -42,10 +44,13 @@ class StatisticsBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
         """Normalise ``x``, keeping its shape."""
+        if self.training and self.statistics == "held":
+            mean, variance = self.running_mean, self.running_var
+            return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
         if self.training and recomputing():
             mean, variance = self.copied_statistics()
             return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=True, eps=self.eps)
-        if self.training or self.statistics == "running":
+        if self.training or self.statistics != "image":
             return super().forward(x)
         return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
