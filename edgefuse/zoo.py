@@ -43,6 +43,11 @@ class ZooModel:
 MODELS: tuple[ZooModel, ...] = (
     ZooModel("lite", "the default: small enough for a CPU or the smallest Jetson"),
     ZooModel("lite-plus", "lite with coefficients for each pixel: for an RTX or an Orin"),
+    ZooModel(
+        "direction-aware",
+        "direction-aware gradient, similarity and intensity, on the network of RPFNet",
+        "Direction-aware gradient loss, arXiv 2510.13067",
+    ),
     ZooModel("rpfnet", "residual prior and spectral convolution", "RPFNet, ACM MM 2025"),
     ZooModel("angularfuse", "U-Net of Restormer-CNN blocks, angle gradient loss", "AngularFuse"),
     ZooModel("sspfusion", "structure extraction and structure-preserving fusion", "SSPFusion"),

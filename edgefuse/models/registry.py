@@ -24,6 +24,7 @@ __all__ = ["create", "names", "register"]
 _BUILT_IN = {
     "angularfuse": "edgefuse.models.angularfuse",
     "dfecf": "edgefuse.models.dfecf",
+    "direction-aware": "edgefuse.models.direction_aware",
     "lite": "edgefuse.models.lite",
     "lite-plus": "edgefuse.models.lite_plus",
     "rpfnet": "edgefuse.models.rpfnet",

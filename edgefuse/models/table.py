@@ -79,6 +79,7 @@ class _Published:
 _NETWORKS = (
     _Published("angularfuse", parameters=1_623_000),
     _Published("dfecf"),
+    _Published("direction-aware"),
     _Published("lite"),
     _Published("lite-plus"),
     _Published("rpfnet", {"variant": "paper"}),

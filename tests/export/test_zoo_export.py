@@ -20,6 +20,7 @@ from edgefuse.models import names
 SMALL: dict[str, dict[str, Any]] = {
     "angularfuse": {"widths": [4, 4, 8, 8], "blocks": 1},
     "dfecf": {},
+    "direction-aware": {"channels": 8},
     "lite": {"channels": 8},
     "lite-plus": {"channels": 8},
     "rpfnet": {"variant": "paper", "channels": 8},

@@ -45,7 +45,7 @@ def test_every_recipe_that_ships_names_real_models_losses_and_sizes(name, smoke)
         assert stage.augmentation.crop_px >= network.min_size
 
 
-@pytest.mark.parametrize("name", ["angularfuse", "dfecf-direction-aware", "rpfnet", "sspfusion"])
+@pytest.mark.parametrize("name", ["angularfuse", "dfecf-direction-aware", "direction-aware", "rpfnet", "sspfusion"])
 def test_the_short_length_changes_the_schedule_and_not_what_is_learned(name):
     """Losses, model and stages are the recipe's; crops and steps are fewer, and the rate falls to its end."""
     full, short = load_recipe(name), load_recipe(name, short=True)
