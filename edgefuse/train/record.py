@@ -77,7 +77,14 @@ def training_record(
 
 
 def record_of_weights(path: Path) -> dict[str, Any]:
-    """Describe weights that a run starts from: the file's name and hash, and the run that made it where it says so."""
+    """Describe weights that a run starts from.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A JSON table: the file's name and hash, and of the run that made it what its header says.
+    """
     earlier: Any = None
     if path.suffix == ".safetensors":
         with safe_open(path, framework="np") as stream, suppress(ValueError, RecursionError):

@@ -44,7 +44,7 @@ class StatisticsBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
         """Normalise ``x``, keeping its shape."""
-        if self.training and self.statistics == "held":
+        if self.training and not self.by_batch:
             mean, variance = self.running_mean, self.running_var
             return functional.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
         if self.training and recomputing():
@@ -53,6 +53,11 @@ class StatisticsBatchNorm2d(nn.BatchNorm2d):
         if self.training or self.statistics != "image":
             return super().forward(x)
         return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether it normalises by the statistics of its batches now, and moves the running ones."""
+        return self.training and self.statistics != "held"
 
     def copied_statistics(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Copies of the running mean and variance, for a run that must not move them.  # [C] each"""

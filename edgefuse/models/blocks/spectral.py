@@ -54,11 +54,10 @@ class SpectralBlock(nn.Module):
         return channels_to_spectrum(planes, height=height, width=width).to(x.dtype)
 
     def _filter_fused(self, x: torch.Tensor) -> torch.Tensor:  # [B, C, H, W]
-        by_batch = self.training and self.bn.statistics != "held"
-        if by_batch and recomputing():
+        if self.bn.by_batch and recomputing():
             return self._call_kernel(x, *self.bn.copied_statistics())
-        if by_batch or self.bn.statistics != "image":
-            if by_batch and self.bn.num_batches_tracked is not None:
+        if self.bn.by_batch or self.bn.statistics != "image":
+            if self.bn.by_batch and self.bn.num_batches_tracked is not None:
                 self.bn.num_batches_tracked.add_(1)
             return self._call_kernel(x, self.bn.running_mean, self.bn.running_var)
         # Without running statistics the kernel takes those of its batch, here of one image at a time.
@@ -76,7 +75,7 @@ class SpectralBlock(nn.Module):
             self.bn.bias,
             running_mean,
             running_var,
-            training=self.training and self.bn.statistics != "held",
+            training=self.bn.by_batch,
             momentum=self.bn.momentum,
             eps=self.bn.eps,
         )
