@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
+# The editable install follows Python files by itself: only these ask for another one.
+PACKAGE := pyproject.toml constraints.txt CMakeLists.txt $(shell find kernels -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
 .PHONY: demo test check bench install dev clean
 
@@ -24,10 +26,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 install: $(BIN)/python
+	rm -f $(VENV)/editable
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt .
 
-dev: $(BIN)/python
+dev: $(VENV)/editable
+
+$(VENV)/editable: $(BIN)/python $(PACKAGE)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist out

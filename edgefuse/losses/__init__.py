@@ -24,6 +24,7 @@ Example:
 from edgefuse.losses._protocol import Loss, LossContext
 from edgefuse.losses.angle_gradient import AngleGradientLoss, angle_gradient
 from edgefuse.losses.direction_aware import DirectionAwareLoss, direction_aware
+from edgefuse.losses.distillation import DistillationLoss, distillation
 from edgefuse.losses.frequency_contrastive import FrequencyContrastiveLoss, adaptive_weight, frequency_contrastive
 from edgefuse.losses.max_gradient import MaxGradientLoss, max_gradient
 from edgefuse.losses.max_intensity import MaxIntensityLoss, max_intensity
@@ -41,6 +42,7 @@ from edgefuse.losses.weighted_sum import LossReport, WeightedSum, compose
 __all__ = [
     "AngleGradientLoss",
     "DirectionAwareLoss",
+    "DistillationLoss",
     "FrequencyContrastiveLoss",
     "Loss",
     "LossContext",
@@ -61,6 +63,7 @@ __all__ = [
     "compose",
     "create",
     "direction_aware",
+    "distillation",
     "frequency_contrastive",
     "max_gradient",
     "max_intensity",

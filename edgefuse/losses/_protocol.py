@@ -21,29 +21,34 @@ class LossContext:
         residual_map: Output of RPFNet's auxiliary decoder, M' of its Eq. 6-7, in [0, 1].  # [B, 1, H, W]
         structure_maps: Predicted structure maps S of SSPFusion, every scale and source, in [0, 1].  # each [B, C, h, w]
         structure_targets: The self-supervised maps S^gt that they are held against, in the same order.
+        teacher: What the teacher that the recipe names makes of the pair, in [0, 1].  # [B, 1, H, W]
     """
 
     residual_map: Tensor | None = None
     structure_maps: tuple[Tensor, ...] = ()
     structure_targets: tuple[Tensor, ...] = ()
+    teacher: Tensor | None = None
 
     @classmethod
-    def from_outputs(cls, outputs: Mapping[str, Any]) -> LossContext:
+    def from_outputs(cls, outputs: Mapping[str, Any], *, teacher: Tensor | None = None) -> LossContext:
         """Take from a model's training outputs what losses may need.
 
-            Args:
-                outputs: Outputs by name; those that are no fields, such as ``fused``, are passed over.
+        Args:
+            outputs: Outputs by name; those that are no fields, such as ``fused``, are passed over.
+            teacher: A teacher's picture of the same pair, which is no output of the model.
 
-            Returns:
-                The context.
+        Returns:
+            The context.
 
-            Example:
-        X
+        Example:
+            >>> LossContext.from_outputs({"fused": None}).structure_maps
+            ()
         """
         return cls(
             residual_map=outputs.get("residual_map"),
             structure_maps=tuple(outputs.get("structure_maps", ())),
             structure_targets=tuple(outputs.get("structure_targets", ())),
+            teacher=teacher,
         )
 
     def pick(self, needed: tuple[str, ...], *, by: str) -> dict[str, object]:
@@ -57,10 +62,12 @@ class LossContext:
             The fields by name.
 
         Raises:
-            UsageError: A field is empty: the model that trains does not give it.
+            UsageError: A field is empty: neither the model that trains nor a teacher gives it.
         """
         picked = {name: getattr(self, name) for name in needed}
         empty = [name for name, value in picked.items() if value is None or (isinstance(value, tuple) and not value)]
+        if "teacher" in empty:
+            raise UsageError(f"{by} needs a teacher: name one in the recipe, as in teacher.model = 'direction-aware'")
         if empty:
             raise UsageError(
                 f"{by} needs {', '.join(empty)} from the model, which does not give it; take another loss or model"

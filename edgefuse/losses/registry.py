@@ -10,6 +10,7 @@ from edgefuse.foreign import import_foreign
 from edgefuse.losses._protocol import Loss
 from edgefuse.losses.angle_gradient import AngleGradientLoss
 from edgefuse.losses.direction_aware import DirectionAwareLoss
+from edgefuse.losses.distillation import DistillationLoss
 from edgefuse.losses.frequency_contrastive import FrequencyContrastiveLoss
 from edgefuse.losses.max_gradient import MaxGradientLoss
 from edgefuse.losses.max_intensity import MaxIntensityLoss
@@ -27,6 +28,7 @@ __all__ = ["create", "names"]
 _LOSSES: dict[str, type[Loss]] = {
     "angle_gradient": AngleGradientLoss,
     "direction_aware": DirectionAwareLoss,
+    "distillation": DistillationLoss,
     "frequency_contrastive": FrequencyContrastiveLoss,
     "max_gradient": MaxGradientLoss,
     "max_intensity": MaxIntensityLoss,

@@ -32,6 +32,7 @@ class Position:
         data_sha256: Identity of the training data, likewise.
         history: Rows of (stage, step, learning rate, total, terms) for the loss curve.
         before: What the weights were that the run started from; None for fresh ones.
+        teachers: Model and weights of each stage's teacher.
     """
 
     stage: int = 0
@@ -42,6 +43,7 @@ class Position:
     data_sha256: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     before: dict[str, Any] | None = None
+    teachers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def save_checkpoint(

@@ -15,6 +15,7 @@ from torch import nn
 from edgefuse import models
 from edgefuse.data import CheckedData
 from edgefuse.errors import InputError, UsageError
+from edgefuse.losses import compose
 from edgefuse.train.accelerator import TrainDevice, precision_of, start_accelerator
 from edgefuse.train.checkpoint import Position, load_checkpoint, read_position, save_checkpoint
 from edgefuse.train.interruption import Reason, StopRequest
@@ -22,6 +23,7 @@ from edgefuse.train.record import record_of_weights, training_record, write_reco
 from edgefuse.train.reporting import ScalarLog, contact_sheet, draw_loss_curve
 from edgefuse.train.settings import Recipe, Stage
 from edgefuse.train.stage import StageRun
+from edgefuse.train.teacher import Teacher
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -120,6 +122,7 @@ class _Run:
         torch.manual_seed(first.seed)
         self.network = models.create(recipe.model, **recipe.config)
         self.position = Position(recipe=recipe.resolved, data_sha256=data.sha256)
+        self.teachers: dict[str, Teacher] = {}
         self.log: ScalarLog | None = None
 
     @property
@@ -131,14 +134,21 @@ class _Run:
         """Check what can be checked before the first step."""
         for stage in self.recipe.stages:
             _check_crop(stage, self.network)
+            if stage.teacher and "teacher" in compose(stage.losses).needs:
+                crop_px = stage.augmentation.crop_px
+                self.teachers[stage.name] = Teacher(stage.teacher, device=self.accelerator.device, crop_px=crop_px)
+        taught_by = {name: teacher.record for name, teacher in self.teachers.items()}
         checkpoint = self.output / CHECKPOINT_FILE
         if resume:
             self.position = _checked_position(checkpoint, self.recipe, self.data)
+            if self.position.teachers != taught_by:
+                raise UsageError(f"{self.output} was trained by a teacher with other weights; give another --output")
         elif checkpoint.exists():
             raise UsageError(f"{self.output} holds a run already: go on with --resume, or give another --output")
         elif initial_weights is not None:
             models.load_weights(self.network, initial_weights)
             self.position.before = record_of_weights(initial_weights)
+        self.position.teachers = taught_by
         if self.is_main:
             try:
                 self.output.mkdir(parents=True, exist_ok=True)
@@ -158,6 +168,7 @@ class _Run:
                 self.data,
                 accelerator=self.accelerator,
                 position=self.position,
+                teacher=self.teachers.get(self.recipe.stages[index].name),
                 workers=self.workers,
             )
             if resumed:

@@ -16,6 +16,7 @@ from edgefuse.train.settings import (
     ScheduleSettings,
     Stage,
     Table,
+    TeacherSettings,
     TrainSettings,
     require,
 )
@@ -29,7 +30,7 @@ __all__ = ["RECIPES", "load_recipe", "recipe_names"]
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
-_STAGE_KEYS = ("network", "losses", "augmentation", "train", "freeze")
+_STAGE_KEYS = ("network", "losses", "augmentation", "train", "freeze", "teacher")
 
 Settings = TypeVar("Settings")
 
@@ -191,7 +192,15 @@ def _build_stage(name: str, table: Table) -> Stage:
         train=_settings(TrainSettings, "train", {**train, "optimizers": optimizers, "schedule": schedule}),
         network=dict(table.get("network", {})),
         freeze=tuple(table.get("freeze", ())),
+        teacher=_teacher(table.get("teacher")),
     )
+
+
+def _teacher(table: Table | None) -> TeacherSettings | None:
+    if table is None:
+        return None
+    require("model" in table, "[teacher] needs a model")
+    return _settings(TeacherSettings, "teacher", table)
 
 
 def _settings(kind: type[Settings], where: str, table: Table) -> Settings:

@@ -20,7 +20,18 @@ from edgefuse.train.settings import Recipe
 
 __all__ = ["record_of_weights", "training_record", "write_record"]
 
-_OF_EARLIER_RUN = ("recipe", "seed", "steps", "minutes", "device", "precision", "data_sha256", "settings", "before")
+_OF_EARLIER_RUN = (
+    "recipe",
+    "seed",
+    "steps",
+    "minutes",
+    "device",
+    "precision",
+    "data_sha256",
+    "settings",
+    "before",
+    "teachers",
+)
 
 
 def training_record(
@@ -73,6 +84,7 @@ def training_record(
         "edgefuse": edgefuse.__version__,
         "finished_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **({} if position.before is None else {"before": position.before}),
+        **({"teachers": position.teachers} if position.teachers else {}),
     }
 
 

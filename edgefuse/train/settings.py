@@ -15,6 +15,7 @@ __all__ = [
     "ScheduleSettings",
     "Stage",
     "Table",
+    "TeacherSettings",
     "TrainPrecision",
     "TrainSettings",
     "require",
@@ -125,6 +126,24 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class TeacherSettings:
+    """A trained network whose pictures the loss ``distillation`` holds the fused one against.
+
+    Attributes:
+        model: A model's name, or ``package.module:Class``.
+        weights: Its weights; those of the name that are on this machine where none are given.
+    """
+
+    model: str
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("model", "weights"):
+            value = getattr(self, name)
+            require(isinstance(value, str) or (value is None and name == "weights"), f"teacher.{name} must be a string")
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of training; most recipes have one.
 
@@ -135,6 +154,7 @@ class Stage:
         augmentation: How samples are drawn.
         train: Length, batch, optimisers, schedule.
         freeze: Patterns of the parameter names that this stage does not train.
+        teacher: Whose pictures a term of the losses needs, if one does.
     """
 
     name: str
@@ -143,6 +163,7 @@ class Stage:
     train: TrainSettings
     network: Mapping[str, Any] = field(default_factory=dict)
     freeze: tuple[str, ...] = ()
+    teacher: TeacherSettings | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edgefuse.train.interruption import StopRequest
 from edgefuse.train.loading import Batch, BatchOrder, batch_loader
 from edgefuse.train.schedule import build_optimizers, freeze_parameters, learning_rate
 from edgefuse.train.settings import Stage
+from edgefuse.train.teacher import Teacher
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -53,6 +54,7 @@ class StageRun:
         data: The pairs.
         accelerator: Device, precision, processes.
         position: How far the run has come; moved on with each step.
+        teacher: The teacher, where a term of the losses needs one.
         workers: Processes that draw samples.
 
     Attributes:
@@ -68,9 +70,10 @@ class StageRun:
         *,
         accelerator: Accelerator,
         position: Position,
+        teacher: Teacher | None = None,
         workers: int = 0,
     ) -> None:
-        self.stage, self.position, self._accelerator = stage, position, accelerator
+        self.stage, self.position, self._accelerator, self._teacher = stage, position, accelerator, teacher
         train = stage.train
         _set_attributes(network, stage.network)
         freeze_parameters(network, stage.freeze)
@@ -127,7 +130,10 @@ class StageRun:
         """One update of the weights; the values are means over all processes."""
         self._set_rates()
         outputs = self._network(batch.ir_input, batch.vis_input)
-        report = self._losses.report(outputs["fused"], batch.ir, batch.vis, LossContext.from_outputs(outputs))
+        # The teacher sees what the losses compare with, so that noise and offsets of the input are no lesson.
+        taught = self._teacher.fuse(batch.ir, batch.vis) if self._teacher else None
+        context = LossContext.from_outputs(outputs, teacher=taught)
+        report = self._losses.report(outputs["fused"], batch.ir, batch.vis, context)
         labels = ("loss", *report.terms)
         # All processes must agree to stop, or the others would wait forever for the one that did.
         wish = torch.tensor(float(stop.reason is not None), device=report.total.device)

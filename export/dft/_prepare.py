@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
+from numpy.typing import NDArray
 
 from edgefuse.errors import ArtifactError
 from edgefuse.export.dft._shapes import settle_shapes
@@ -15,6 +17,8 @@ from edgefuse.export.graph_editing import array_of, is_op, only_consumer
 from edgefuse.export.trusted_graph import opset_of
 
 __all__ = ["prepare"]
+
+Floats: TypeAlias = NDArray[np.float64]
 
 
 def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -46,8 +50,10 @@ def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
 def _fold_batch_norms(graph: Any) -> None:
     """Fold BatchNormalization into the Conv before it, also where several Conv nodes share their weights.
 
-    The optimiser leaves shared weights alone, as a network has that passes through one block several times.
+    The optimiser leaves shared weights alone, as a network has that passes through one block several times. What was
+    shared stays shared.
     """
+    known: dict[tuple[Any, ...], list[Any]] = {}
     for node in list(graph):
         if not is_op(node, "Conv") or not is_op(norm := only_consumer(node.outputs[0]), "BatchNormalization"):
             continue
@@ -56,22 +62,29 @@ def _fold_batch_norms(graph: Any) -> None:
         bias = array_of(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1)
         if training or bias is None or any(array is None for array in arrays):
             continue
-        weights, scale, shift, mean, variance = (np.asarray(array, dtype=np.float64) for array in arrays)
         epsilon = float(norm.attributes["epsilon"].value) if "epsilon" in norm.attributes else 1e-5
-        factor = scale / np.sqrt(variance + epsilon)
-        dtype = node.inputs[1].dtype.numpy()
-        folded = [
-            (weights * factor.reshape(-1, *(1,) * (weights.ndim - 1))).astype(dtype),
-            ((bias - mean) * factor + shift).astype(dtype),
-        ]
-        names = [f"{norm.outputs[0].name}.{part}" for part in ("weight", "bias")]
-        values = [ir.val(name, const_value=ir.tensor(array)) for name, array in zip(names, folded, strict=True)]
-        for value in values:
-            graph.register_initializer(value)
-        conv = ir.node("Conv", [node.inputs[0], *values], name=f"{norm.name}.conv", attributes=node.attributes)
+        same = (*node.inputs[1:], *norm.inputs[1:5], epsilon)
+        if same not in known:
+            weights, *statistics = (np.asarray(array, dtype=np.float64) for array in (*arrays, bias))
+            folded = _folded(weights, statistics, epsilon, node.inputs[1].dtype.numpy())
+            names = [f"{norm.outputs[0].name}.{part}" for part in ("weight", "bias")]
+            known[same] = [
+                ir.val(name, const_value=ir.tensor(array)) for name, array in zip(names, folded, strict=True)
+            ]
+            for value in known[same]:
+                graph.register_initializer(value)
+        conv = ir.node("Conv", [node.inputs[0], *known[same]], name=f"{norm.name}.conv", attributes=node.attributes)
         output, old = conv.outputs[0], norm.outputs[0]
         output.dtype, output.shape = old.dtype, old.shape
         graph.insert_before(norm, conv)
         name, old.name = old.name, f"{old.name}.folded"
         output.name = name
         old.replace_all_uses_with(output, replace_graph_outputs=True)
+
+
+def _folded(weights: Floats, statistics: Sequence[Floats], epsilon: float, dtype: Any) -> tuple[NDArray[Any], ...]:
+    """Weights and bias of the one convolution that does both."""
+    scale, shift, mean, variance, bias = statistics
+    factor = scale / np.sqrt(variance + epsilon)
+    together = weights * factor.reshape(-1, *(1,) * (weights.ndim - 1)), (bias - mean) * factor + shift
+    return tuple(array.astype(dtype) for array in together)

@@ -221,3 +221,12 @@ def test_cost_model_takes_two_steps_on_the_cpu_and_one_on_tensor_cores(target: s
     chosen = _counts(lower_dft(program.model_proto, target=target))
     assert chosen == _counts(lower_dft(program.model_proto, method=method))
     assert chosen["Transpose"] == (4 if method == "radix" else 0)
+
+
+def test_weights_that_passes_share_are_stored_once() -> None:
+    """Normalisation is folded into the one convolution of a block, however often the network passes through it."""
+    lowered = lower_dft(_exported("shared twice")[0])
+    weights = [node.input[1] for node in lowered.graph.node if node.op_type == "Conv"]
+    assert len(weights) == 2
+    assert len(set(weights)) == 1
+    assert _counts(lowered)["BatchNormalization"] == 0

@@ -43,7 +43,7 @@ def test_shapes_that_differ_are_refused_with_both_named(pictures, name):
     """A fused picture of another size is an error that states the shapes."""
     fused, ir, vis = pictures(16, 16)
     maps = (torch.rand(2, 1, 8, 8),)
-    context = LossContext(residual_map=fused, structure_maps=maps, structure_targets=maps)
+    context = LossContext(residual_map=fused, structure_maps=maps, structure_targets=maps, teacher=fused)
     with pytest.raises(InputError, match=r"\(2, 1, 16, 16\)|\(2, 1, 15, 16\)"):
         create(name)(fused[..., :-1, :], ir, vis, context)
 

@@ -43,7 +43,7 @@ def evaluate(name: str, scene: str, dtype: torch.dtype) -> tuple[Tensor, list[Te
     fused, ir, vis = (image.to(dtype) for image in SCENES[scene])
     fused, residual_map = fused.clone().requires_grad_(), fused.clamp(0, 1).clone().requires_grad_()
     structure = residual_map.detach().clone().requires_grad_()
-    context = LossContext(residual_map, (structure,), ((ir > vis).to(dtype),))
+    context = LossContext(residual_map, (structure,), ((ir > vis).to(dtype),), torch.maximum(ir, vis))
     value = create(name)(fused, ir, vis, context)
     value.backward()
     return value, [leaf.grad for leaf in (fused, residual_map, structure) if leaf.grad is not None]
@@ -77,7 +77,7 @@ def test_autocast_changes_nothing(name, autocast):
 def test_a_batch_costs_the_mean_of_its_pictures(name):
     """Pictures do not influence each other, so processes that share a batch agree with one that has it all."""
     fused, ir, vis = SCENES["textured"]
-    context = LossContext(fused, (fused,), ((ir > vis).float(),))
+    context = context_for(fused, ir, vis)
     together = create(name)(fused, ir, vis, context)
     alone = [
         create(name)(fused[i : i + 1], ir[i : i + 1], vis[i : i + 1], context_of(context, i)) for i in range(SIZE[0])
@@ -85,12 +85,21 @@ def test_a_batch_costs_the_mean_of_its_pictures(name):
     torch.testing.assert_close(together, torch.stack(alone).mean())
 
 
+def context_for(fused: Tensor, ir: Tensor, vis: Tensor) -> LossContext:
+    """A context in which every loss finds what it needs."""
+    return LossContext(fused, (fused,), ((ir > vis).float(),), torch.maximum(ir, vis))
+
+
 def context_of(context: LossContext, index: int) -> LossContext:
     """The context of one picture of a batch."""
     part = slice(index, index + 1)
     assert context.residual_map is not None
+    assert context.teacher is not None
     return LossContext(
-        context.residual_map[part], (context.structure_maps[0][part],), (context.structure_targets[0][part],)
+        context.residual_map[part],
+        (context.structure_maps[0][part],),
+        (context.structure_targets[0][part],),
+        context.teacher[part],
     )
 
 
@@ -98,7 +107,7 @@ def context_of(context: LossContext, index: int) -> LossContext:
 def test_strides_do_not_matter(name):
     """Transposed and sliced views give the values of their copies."""
     fused, ir, vis = (image.mT[..., ::2, :] for image in SCENES["textured"])
-    context = LossContext(fused, (fused,), ((ir > vis).float(),))
+    context = context_for(fused, ir, vis)
     copies = [image.contiguous() for image in (fused, ir, vis)]
     torch.testing.assert_close(create(name)(fused, ir, vis, context), create(name)(*copies, context))
 
@@ -107,7 +116,7 @@ def test_strides_do_not_matter(name):
 def test_compiles_without_a_graph_break(name):
     """A training step under ``torch.compile`` takes the loss into its graph whole, with the same value."""
     fused, ir, vis = SCENES["textured"]
-    context = LossContext(fused, (fused,), ((ir > vis).float(),))
+    context = context_for(fused, ir, vis)
     torch.compiler.reset()
     compiled = torch.compile(create(name), backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(fused, ir, vis, context), create(name)(fused, ir, vis, context))
@@ -121,7 +130,7 @@ def test_a_gpu_gives_the_values_of_the_cpu(name, cuda_device):
     for device in ("cpu", cuda_device):
         fused, ir, vis = (image.to(device) for image in SCENES["textured"])
         fused.requires_grad_()
-        value = create(name)(fused, ir, vis, LossContext(fused, (fused,), ((ir > vis).float(),)))
+        value = create(name)(fused, ir, vis, context_for(fused, ir, vis))
         (gradient,) = torch.autograd.grad(value, fused)
         results.append((value.detach().cpu(), gradient.cpu()))
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
