@@ -24,6 +24,11 @@ class CliResult(NamedTuple):
 
 RunCli = Callable[..., CliResult]
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Threads of several workers on the same cores wait for each other; processes that tests start inherit the number.
+    shared_by = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // shared_by)))
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -124,5 +124,5 @@ def test_a_loss_without_its_teacher_and_wrong_keys_are_told(recipe_file, data, t
         load_recipe(recipe_file, overrides=["teacher.name=lite"])
     with pytest.raises(UsageError, match=r"\[teacher\] needs a model"):
         load_recipe("lite", overrides=["teacher.weights=x.safetensors"])
-    with pytest.raises(UsageError, match="teacher.model must be a string"):
+    with pytest.raises(UsageError, match=r"teacher\.model must be a string"):
         load_recipe("lite", overrides=["teacher.model=3"])
