@@ -134,7 +134,11 @@ class _Run:
         """Check what can be checked before the first step."""
         for stage in self.recipe.stages:
             _check_crop(stage, self.network)
-            if stage.teacher and "teacher" in compose(stage.losses).needs:
+            if "teacher" in compose(stage.losses).needs:
+                if stage.teacher is None:
+                    raise UsageError(
+                        "a loss needs a teacher: name one in the recipe, as in teacher.model = 'lite-plus'"
+                    )
                 crop_px = stage.augmentation.crop_px
                 self.teachers[stage.name] = Teacher(stage.teacher, device=self.accelerator.device, crop_px=crop_px)
         taught_by = {name: teacher.record for name, teacher in self.teachers.items()}

@@ -113,13 +113,14 @@ def test_the_crops_must_suit_the_teacher_too():
 
 def test_a_loss_without_its_teacher_and_wrong_keys_are_told(recipe_file, data, tmp_path):
     """The table's keys are checked as all others are."""
-    with pytest.raises(UsageError, match="needs a teacher: name one in the recipe"):
+    with pytest.raises(UsageError, match="a loss needs a teacher: name one in the recipe"):
         train(
             load_recipe("lite", overrides=[*SMALL, "losses.distillation.weight=1"]),
             data,
             output=tmp_path / "run",
             device="cpu",
         )
+    assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match=r"\[teacher\] has no name; it takes model, weights"):
         load_recipe(recipe_file, overrides=["teacher.name=lite"])
     with pytest.raises(UsageError, match=r"\[teacher\] needs a model"):
