@@ -66,11 +66,9 @@ class LossContext:
         """
         picked = {name: getattr(self, name) for name in needed}
         empty = [name for name, value in picked.items() if value is None or (isinstance(value, tuple) and not value)]
-        if "teacher" in empty:
-            raise UsageError(f"{by} needs a teacher: name one in the recipe, as in teacher.model = 'direction-aware'")
         if empty:
             raise UsageError(
-                f"{by} needs {', '.join(empty)} from the model, which does not give it; take another loss or model"
+                f"{by} needs {', '.join(empty)}, which this training does not give; take another loss or model"
             )
         return picked
 

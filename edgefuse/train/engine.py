@@ -23,7 +23,7 @@ from edgefuse.train.record import record_of_weights, training_record, write_reco
 from edgefuse.train.reporting import ScalarLog, contact_sheet, draw_loss_curve
 from edgefuse.train.settings import Recipe, Stage
 from edgefuse.train.stage import StageRun
-from edgefuse.train.teacher import Teacher
+from edgefuse.train.teacher import Teacher, teacher_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -135,12 +135,7 @@ class _Run:
         for stage in self.recipe.stages:
             _check_crop(stage, self.network)
             if "teacher" in compose(stage.losses).needs:
-                if stage.teacher is None:
-                    raise UsageError(
-                        "a loss needs a teacher: name one in the recipe, as in teacher.model = 'lite-plus'"
-                    )
-                crop_px = stage.augmentation.crop_px
-                self.teachers[stage.name] = Teacher(stage.teacher, device=self.accelerator.device, crop_px=crop_px)
+                self.teachers[stage.name] = teacher_of(stage, device=self.accelerator.device)
         taught_by = {name: teacher.record for name, teacher in self.teachers.items()}
         checkpoint = self.output / CHECKPOINT_FILE
         if resume:

@@ -8,9 +8,9 @@ import torch
 
 from edgefuse.errors import UsageError
 from edgefuse.export.sources import resolve
-from edgefuse.train.settings import TeacherSettings
+from edgefuse.train.settings import Stage, TeacherSettings
 
-__all__ = ["Teacher"]
+__all__ = ["Teacher", "teacher_of"]
 
 
 class Teacher:
@@ -58,3 +58,22 @@ class Teacher:
         with torch.no_grad():
             fused: torch.Tensor = self._network(ir, vis)
         return fused
+
+
+def teacher_of(stage: Stage, *, device: torch.device | str) -> Teacher:
+    """Load the teacher of a stage whose losses need one.
+
+    Args:
+        stage: The stage.
+        device: Where the teacher runs.
+
+    Returns:
+        The teacher.
+
+    Raises:
+        UsageError: The recipe names none, or one that cannot teach here; see ``Teacher``.
+        ArtifactError: Its weights are missing, damaged, or of another network.
+    """
+    if stage.teacher is None:
+        raise UsageError("a loss needs a teacher: name one in the recipe, as in teacher.model = 'lite-plus'")
+    return Teacher(stage.teacher, device=device, crop_px=stage.augmentation.crop_px)

@@ -21,9 +21,9 @@ def test_it_is_the_mean_distance_to_the_teachers_picture(pictures):
     assert teacher.grad is None
 
 
-def test_without_a_teacher_it_says_how_to_name_one(pictures):
-    """The way out is a key of the recipe."""
-    with pytest.raises(UsageError, match=r"DistillationLoss needs a teacher: name one in the recipe"):
+def test_without_a_teacher_it_says_what_is_missing(pictures):
+    """As every loss does whose context lacks something."""
+    with pytest.raises(UsageError, match="DistillationLoss needs teacher, which this training does not give"):
         create("distillation")(*pictures())
 
 

@@ -63,9 +63,9 @@ def test_missing_context_is_named():
     total = WeightedSum({"on": (1.0, Forbidden())})
     assert total.needs == ("residual_map",)
     picture = torch.zeros(1, 1, 4, 4)
-    with pytest.raises(UsageError, match="Forbidden needs residual_map from the model"):
+    with pytest.raises(UsageError, match="Forbidden needs residual_map, which this training does not give"):
         total(picture, picture, picture)
-    with pytest.raises(UsageError, match="Forbidden needs residual_map from the model"):
+    with pytest.raises(UsageError, match="Forbidden needs residual_map, which this training does not give"):
         total(picture, picture, picture, LossContext(structure_maps=(picture,)))
 
 

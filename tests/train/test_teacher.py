@@ -93,8 +93,8 @@ def test_a_teacher_that_no_loss_asks_for_is_not_loaded(data, tmp_path):
     ("changes", "message"),
     [
         (["teacher.model=litte"], "unknown model 'litte'"),
-        (["teacher.model=edgefuse/assets/lite.onnx"], "a finished graph|no such|does not exist"),
-        (["augmentation.crop_px=40"], "crop_px is 40"),
+        ([f"teacher.model={zoo.ASSETS / 'lite.onnx'}"], "a finished graph: name a network, and its weights"),
+        (["teacher.weights=none.safetensors"], "none.safetensors"),
     ],
 )
 def test_what_cannot_teach_is_refused_before_the_first_step(recipe_file, data, tmp_path, changes, message):
@@ -106,7 +106,7 @@ def test_what_cannot_teach_is_refused_before_the_first_step(recipe_file, data, t
 
 
 def test_the_crops_must_suit_the_teacher_too():
-    """dfecf takes any size, so that the student alone would not notice."""
+    """A student that takes any size would not notice."""
     with pytest.raises(UsageError, match="the teacher lite takes multiples of 16 from 16 up"):
         Teacher(TeacherSettings("lite"), device="cpu", crop_px=40)
 
