@@ -10,23 +10,24 @@ import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 
-from edgefuse.export.graph_editing import NodeEmitter, array_of, is_op, only_consumer, static_shape, supplant
+from edgefuse.export.graph_editing import NodeEmitter, array_of, is_op, static_shape, supplant
 
 __all__ = ["convolve_before_concatenating"]
 
-# What fits a CPU's caches costs little to write and read again; one more node costs more.
-_LARGE_BYTES = 16 << 20
+# What fits a core's own cache costs little to write and read again; one more node costs more.
+_LARGE_BYTES = 2 << 20
 
 
 def convolve_before_concatenating(model: onnx.ModelProto, *, at_least_bytes: int = _LARGE_BYTES) -> onnx.ModelProto:
     """Rewrite 1x1 convolutions of large concatenations over the channels.
 
     conv(concat(x, y), [V W]) = conv(x, V) + conv(y, W). ONNX Runtime adds while it convolves, so that a CPU is spared
-    writing and reading the concatenation; the sums differ by their order alone.
+    writing and reading the concatenation; the sums differ by their order alone. Several convolutions may read it.
 
     Args:
         model: Any model; it is not modified.
-        at_least_bytes: Smaller concatenations, and those of dynamic sizes, stay.
+        at_least_bytes: Smaller concatenations stay. Those whose size the graph leaves open count as large, as pictures
+            are.
 
     Returns:
         An equal model.
@@ -35,22 +36,28 @@ def convolve_before_concatenating(model: onnx.ModelProto, *, at_least_bytes: int
     graph = converted.graph
     emitter = NodeEmitter(graph, prefix="concatenations")
     for node in list(graph):
-        convolution = only_consumer(node.outputs[0]) if is_op(node, "Concat") else None
-        if convolution is None or not _is_large(node, at_least_bytes) or not _mixes_channels(convolution, node):
+        if not is_op(node, "Concat") or node.outputs[0].is_graph_output() or not _is_large(node, at_least_bytes):
             continue
-        emitter.anchor = convolution
-        supplant(graph, convolution, _sum(emitter, node, convolution))
+        convolutions = [use.node for use in node.outputs[0].uses()]
+        if not all(_mixes_channels(convolution, node) for convolution in convolutions):
+            continue
+        for convolution in convolutions:
+            emitter.anchor = convolution
+            supplant(graph, convolution, _sum(emitter, node, convolution))
     onnxscript.optimizer.remove_unused_nodes(converted)
     rewritten: onnx.ModelProto = ir.to_proto(converted)
     return rewritten
 
 
 def _is_large(concat: Any, at_least_bytes: int) -> bool:
-    shapes = [static_shape(value) for value in concat.inputs]
-    if concat.attributes["axis"].value != 1 or any(shape is None or None in shape for shape in shapes):
+    shapes = [static_shape(value) or () for value in concat.inputs]
+    # To part the weights the channels of each part must be known.
+    if concat.attributes["axis"].value != 1 or any(len(shape) != 4 or shape[1] is None for shape in shapes):
         return False
+    if any(None in shape for shape in shapes):
+        return True
     itemsize = concat.inputs[0].dtype.itemsize if concat.inputs[0].dtype is not None else 0
-    return itemsize * sum(math.prod(size or 1 for size in shape or ()) for shape in shapes) >= at_least_bytes
+    return itemsize * sum(math.prod(size or 1 for size in shape) for shape in shapes) >= at_least_bytes
 
 
 def _mixes_channels(node: Any, concat: Any) -> bool:

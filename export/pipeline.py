@@ -220,6 +220,7 @@ def _check(
     from edgefuse.export.blocked_layout import add_in_blocked_layout
     from edgefuse.export.concatenations import convolve_before_concatenating
     from edgefuse.export.dft import count_dft, lower_dft
+    from edgefuse.export.pixel_shuffle import shuffle_by_transposing
     from edgefuse.export.quantisation import refuse_quantised_for_cpu
 
     original = graph if graph is not None else _from_network(source, request)
@@ -228,8 +229,6 @@ def _check(
         refuse_quantised_for_cpu(original, source.name)
     checks = checks or synthetic_pairs(*request.sizes[0], count=_SIMULATED_PAIRS)
     lowered = lower_dft(original, method=request.lower, target=target)
-    if target == "cpu" and request.precision == "fp32":
-        lowered = add_in_blocked_layout(convolve_before_concatenating(lowered))
     builder = _builder(source)
     if request.precision != "fp32":
         from edgefuse.export.precision import to_precision
@@ -238,6 +237,9 @@ def _check(
         for_engine = request.engine is not None
         lowered, tool = to_precision(lowered, request.precision, samples=samples, for_engine=for_engine)
         builder |= tool
+    if target == "cpu" and request.precision in ("fp32", "int8"):
+        # After int8 was chosen for some convolutions: it may pay for a convolution and not for its parts.
+        lowered = shuffle_by_transposing(add_in_blocked_layout(convolve_before_concatenating(lowered)))
     if request.engine is not None and _wants_turing(request.engine):
         from edgefuse.export.turing import products_as_convolutions
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -39,6 +40,9 @@ class OnnxRuntimeRunner(Runner):
     A manifest beside the file is checked before the graph is read. A file without one is loaded too, since a graph is
     data and not code: its size limits are then read from its input shapes.
 
+    On the CPU a graph that takes any size is also prepared for that of the first images, which a camera keeps: ONNX
+    Runtime then lays out what it otherwise would for every frame. Images of other sizes run as they would without.
+
     Args:
         path: The file.
         device: Where it runs.
@@ -65,6 +69,8 @@ class OnnxRuntimeRunner(Runner):
         self._device = device
         self._threads = threads
         self._session: onnxruntime.InferenceSession | None = None
+        self._version: tuple[int, int, int] | None = None
+        self._for_size: tuple[tuple[int, ...], onnxruntime.InferenceSession] | None = None
         self._bound: BoundSession | None = None
         self._dtype: type[np.float32] | type[np.float16] = np.float32
 
@@ -73,18 +79,15 @@ class OnnxRuntimeRunner(Runner):
         if self._session is not None:
             return
         ort = _import_onnxruntime()
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
         provider = _PROVIDERS[self._device]
         if provider not in ort.get_available_providers():
             raise MissingDependencyError(f"this ONNX Runtime has no CUDA: {INSTALL_GPU}")
         if self._device == "cuda":
             _load_cuda_libraries(ort)
         check_external_data(self.path)
+        self._version = self._version_on_disk()
         try:
-            session = ort.InferenceSession(str(self.path), options, providers=[(provider, self._provider_options())])
+            session = self._load(ort)
         except Exception as error:  # ONNX Runtime's own exception classes share no base but Exception
             reason = f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)})"
             raise ArtifactError(reason + self._way_out(ort.__version__)) from error
@@ -98,6 +101,17 @@ class OnnxRuntimeRunner(Runner):
         self._session = session
         if self._device == "cuda":
             self._bound = BoundSession(session, self.inputs, self._dtype)
+
+    def _load(self, ort: ModuleType, lengths: Mapping[str, int] | None = None) -> onnxruntime.InferenceSession:
+        """Load the graph, with what it leaves open set to these lengths."""
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        for name, length in (lengths or {}).items():
+            options.add_free_dimension_override_by_name(name, length)
+        provider = _PROVIDERS[self._device]
+        return ort.InferenceSession(str(self.path), options, providers=[(provider, self._provider_options())])
 
     def _provider_options(self) -> dict[str, Any]:
         """Options of the provider.
@@ -151,14 +165,47 @@ class OnnxRuntimeRunner(Runner):
         try:
             if self._bound is not None:
                 return self._bound.run(images)
-            fused = self._session.run(None, dict(zip(self.inputs, images, strict=True)))[0]
+            fused = self._session_for(ir.shape).run(None, dict(zip(self.inputs, images, strict=True)))[0]
         except Exception as error:
             raise ArtifactError(f"{self.path}: inference failed at {ir.shape} ({_first_line(error)})") from error
         return np.asarray(fused, dtype=np.float32)
 
+    def _session_for(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+        """The session of the first images' size for theirs, the one of any size for others."""
+        assert self._session is not None
+        if self._for_size is None:
+            self._for_size = (shape, self._prepared(shape))
+        first, session = self._for_size
+        return session if shape == first else self._session
+
+    def _prepared(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+        """A session for images of one size; the one there is where that gains nothing."""
+        assert self._session is not None
+        open_lengths = {
+            name: length
+            for one in self._session.get_inputs()
+            for name, length in zip(one.shape, shape, strict=True)
+            if isinstance(name, str)
+        }
+        # An .ort file was laid out when it was made.
+        if not open_lengths or self.path.suffix == ".ort":
+            return self._session
+        try:
+            session = self._load(_import_onnxruntime(), open_lengths)
+            # One runner is one network, also where another one was exported to its path meanwhile.
+            return session if self._version_on_disk() == self._version else self._session
+        except Exception:  # the graph does not take this size, which running it says in a better place
+            return self._session
+
+    def _version_on_disk(self) -> tuple[int, int, int]:
+        """What tells one file at the path from another."""
+        found = self.path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def deactivate(self) -> None:
         """Free the session."""
         self._bound = None
+        self._for_size = None
         self._session = None
 
 

@@ -39,10 +39,10 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
-def run(model: onnx.ModelProto) -> np.ndarray:
-    """The model's output."""
+def run(model: onnx.ModelProto, output: str = "z") -> np.ndarray:
+    """One of the model's outputs."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(["z"], {"x": X, "y": Y})[0])
+    return np.asarray(session.run([output], {"x": X, "y": Y})[0])
 
 
 def operators(model: onnx.ModelProto) -> list[str]:
@@ -59,6 +59,27 @@ def test_the_sum_is_the_convolution(bias: bool) -> None:
     assert operators(rewritten) == ["Conv", "Conv", "Add"]
     assert operators(original) == ["Concat", "Conv"]
     np.testing.assert_allclose(run(rewritten), run(original), atol=1e-5)
+
+
+def test_every_convolution_that_reads_it_becomes_a_sum() -> None:
+    """And a size that the graph leaves open counts as large."""
+    original = model()
+    original.graph.node.append(helper.make_node("Conv", ["xy", "w"], ["second"]))
+    original.graph.output.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [None] * 4))
+    for value in original.graph.input:
+        value.type.tensor_type.shape.dim[2].dim_param = "height"
+    rewritten = convolve_before_concatenating(original)
+    assert sorted(operators(rewritten)) == ["Add", "Add", "Conv", "Conv", "Conv", "Conv"]
+    for name in ("z", "second"):
+        np.testing.assert_allclose(run(rewritten, name), run(original, name), atol=1e-5)
+
+
+def test_a_reader_that_needs_it_keeps_it() -> None:
+    """Then the concatenation is written all the same."""
+    original = model()
+    original.graph.node.append(helper.make_node("Relu", ["xy"], ["second"]))
+    original.graph.output.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [None] * 4))
+    assert operators(convolve_before_concatenating(original, at_least_bytes=0)) == ["Concat", "Conv", "Relu"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,66 @@ def test_a_transform_that_an_older_onnx_runtime_lacks_names_the_export(tmp_path:
         OnnxRuntimeRunner(path).activate()
 
 
+@pytest.fixture
+def sizes_loaded(monkeypatch: pytest.MonkeyPatch) -> list[list[int | str]]:
+    """The input shape of each session that is made."""
+    loaded = []
+
+    class Counting(onnxruntime.InferenceSession):  # type: ignore[misc]
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            loaded.append(self.get_inputs()[0].shape)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Counting)
+    return loaded
+
+
+def test_the_first_size_gets_a_graph_of_its_own(average_model: Path, sizes_loaded: list[Any]) -> None:
+    """Once, however many images of other sizes come between; they and it are fused alike."""
+    with create_runner(average_model) as runner:
+        for size in ((16, 20), (16, 20), (12, 8), (16, 20), (12, 8)):
+            images = [RNG.random((1, 1, *size), dtype=np.float32) for _ in range(2)]
+            np.testing.assert_allclose(runner.infer(*images), 0.5 * (images[0] + images[1]), atol=1e-7)
+    assert sizes_loaded[1:] == [[1, 1, 16, 20]]
+    assert isinstance(sizes_loaded[0][2], str)
+
+
+def test_a_graph_that_was_replaced_meanwhile_does_not_slip_in(
+    average_model: Path, tmp_path: Path, sizes_loaded: list[Any]
+) -> None:
+    """The first image may come long after the file was checked."""
+    path = tmp_path / "average.onnx"
+    path.write_bytes(average_model.read_bytes())
+    zeros, ones = (make((1, 1, 16, 20), dtype=np.float32) for make in (np.zeros, np.ones))
+    with create_runner(path) as runner:
+        other = path.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(0.25).tobytes())
+        assert other != path.read_bytes()
+        path.write_bytes(other)
+        np.testing.assert_array_equal(runner.infer(zeros, ones), 0.5 * ones)
+    assert len(sizes_loaded) == 2
+    with create_runner(path) as runner:
+        np.testing.assert_array_equal(runner.infer(zeros, ones), 0.25 * ones)
+
+
+def test_a_size_that_the_graph_does_not_take_is_told_once_it_runs(tmp_path: Path) -> None:
+    """And does not keep others from running."""
+    onnx = pytest.importorskip("onnx")
+    make, shape, types = onnx.helper, [1, 1, "height", "width"], onnx.TensorProto
+    values = [make.make_tensor_value_info(name, types.FLOAT, shape) for name in ("ir", "vis", "fused")]
+    rows = onnx.numpy_helper.from_array(np.ones((1, 1, 8, 1), dtype=np.float32), "rows")
+    nodes = [make.make_node("Add", ["ir", "vis"], ["sum"]), make.make_node("Mul", ["sum", "rows"], ["fused"])]
+    graph = make.make_graph(nodes, "g", values[:2], values[2:], [rows])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    path = tmp_path / "eight.onnx"
+    path.write_bytes(model.SerializeToString())
+    with create_runner(path) as runner:
+        wrong = np.ones((1, 1, 6, 6), dtype=np.float32)
+        with pytest.raises(ArtifactError, match=r"inference failed at \(1, 1, 6, 6\)"):
+            runner.infer(wrong, wrong)
+        right = np.ones((1, 1, 8, 6), dtype=np.float32)
+        np.testing.assert_array_equal(runner.infer(right, right), 2 * right)
+
+
 def test_bound_tensors_are_allocated_once_a_shape(average_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what was returned is not overwritten by the next frame. On the CPU here; a GPU differs in the name alone."""
     allocated = []
