@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxscript.optimizer
 
 from edgefuse.export.graph_editing import NodeEmitter, is_op, static_shape, supplant
 
@@ -35,7 +34,6 @@ def shuffle_by_transposing(model: onnx.ModelProto) -> onnx.ModelProto:
         if shape is not None and len(shape) == 4 and shape[1] == node.attributes["blocksize"].value ** 2:
             emitter.anchor = node
             supplant(graph, node, _shuffled(emitter, node, shape))
-    onnxscript.optimizer.remove_unused_nodes(converted)
     rewritten: onnx.ModelProto = ir.to_proto(converted)
     return rewritten
 

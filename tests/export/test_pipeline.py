@@ -17,7 +17,7 @@ from torch import nn
 from edgefuse.errors import ArtifactError, InputError, MissingDependencyError, TrustError, UsageError
 from edgefuse.export import export
 from edgefuse.export.dft import count_dft
-from edgefuse.manifest import Manifest, manifest_path, verify
+from edgefuse.manifest import Manifest, Precision, manifest_path, verify
 
 SIZE = (48, 64)
 
@@ -246,6 +246,18 @@ def test_the_command_for_the_device_holds_every_size(tmp_path: Path) -> None:
     command = r"--output x\.plan --dynamic --imgsz 16 24 --min-imgsz 8 8 --max-imgsz 64 64$"
     with pytest.raises(MissingDependencyError, match=command):
         export(Plain(), tmp_path / "x.plan", imgsz=(16, 24), span=((8, 8), (64, 64)), **one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("precision", "for_cpu"), [("fp32", True), ("int8", True), ("fp16", False)])
+def test_what_a_cpu_computes_is_written_for_it(precision: Precision, for_cpu: bool, tmp_path: Path) -> None:
+    """A pixel shuffle by transposing, in int8 as well; half precision is for GPUs, which take it as it is."""
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8))
+    calibration = (image, image) if precision == "int8" else None
+    given = {"precision": precision, "calibration": calibration, "allow_drift": True}
+    artifact = export("lite", tmp_path / "lite.onnx", imgsz=(64, 64), **given)
+    operators = {node.op_type for node in onnx.load(artifact.path).graph.node}
+    assert ("DepthToSpace" in operators) != for_cpu
 
 
 def test_batch_is_part_of_the_graph(tmp_path: Path) -> None:
